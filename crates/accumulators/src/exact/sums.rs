@@ -1,0 +1,303 @@
+//! Exact sums of numbers, 16 bytes a group, with what infinities and NaN make of them.
+
+use super::kernel::{self, BLOCK, Scratch};
+use super::number::{Number, read_varint, write_varint};
+use super::store::{Block, Store, Term, group};
+
+const INFINITE: u8 = 1;
+const MINUS_INFINITE: u8 = 2;
+const NOT_A_NUMBER: u8 = 4;
+
+struct Floats<'a>(&'a [f64]);
+
+impl Block<2> for Floats<'_> {
+    fn rows(&self) -> usize {
+        self.0.len()
+    }
+
+    fn cut(&self, unit: i32, limbs: &mut Scratch<2>) -> bool {
+        kernel::numbers(self.0, unit, limbs)
+    }
+
+    fn total(&self, unit: i32, _: &mut Scratch<2>) -> Option<[i64; 2]> {
+        kernel::total(self.0, unit)
+    }
+}
+
+/// Whole numbers of some width.
+pub trait Whole: Copy + Into<i128> {
+    /// Cuts numbers into two limbs in units of 1; false if one is too large.
+    fn cut(values: &[Self], limbs: &mut Scratch<2>) -> bool;
+}
+
+impl Whole for i64 {
+    fn cut(values: &[Self], limbs: &mut Scratch<2>) -> bool {
+        kernel::integers(values, limbs);
+        true
+    }
+}
+
+impl Whole for u64 {
+    fn cut(values: &[Self], limbs: &mut Scratch<2>) -> bool {
+        kernel::naturals(values, limbs);
+        true
+    }
+}
+
+impl Whole for i128 {
+    fn cut(values: &[Self], limbs: &mut Scratch<2>) -> bool {
+        kernel::long_integers(values, limbs)
+    }
+}
+
+struct Integers<'a, T>(&'a [T]);
+
+impl<T: Whole> Block<2> for Integers<'_, T> {
+    fn rows(&self) -> usize {
+        self.0.len()
+    }
+
+    fn cut(&self, unit: i32, limbs: &mut Scratch<2>) -> bool {
+        unit == 0 && T::cut(self.0, limbs)
+    }
+}
+
+/// The exact sum of each group.
+#[derive(Debug)]
+pub struct Sums {
+    store: Store<2>,
+    /// Per group, which of the three things that are not numbers it met; empty until one is.
+    strange: Vec<u8>,
+    whole: bool,
+}
+
+impl Sums {
+    /// For floating-point numbers.
+    pub fn of_floats() -> Self {
+        Self::new(false)
+    }
+
+    /// For whole numbers.
+    pub fn of_integers() -> Self {
+        Self::new(true)
+    }
+
+    fn new(whole: bool) -> Self {
+        let mut store = Store::new((-1074, 930), 6);
+        if whole {
+            store.open(0);
+        }
+        Self {
+            store,
+            strange: Vec::new(),
+            whole,
+        }
+    }
+
+    /// Makes room for groups.
+    pub fn resize(&mut self, groups: usize) {
+        self.store.resize(groups);
+    }
+
+    /// Adds row `i` to the `i`-th group, or all rows to group 0.
+    pub fn add(&mut self, groups: Option<&[u32]>, values: &[f64]) {
+        let trusted = kernel::rounds_to_nearest();
+        let mut scratch = Scratch::default();
+        for (block, values) in values.chunks(BLOCK).enumerate() {
+            let groups = groups.map(|groups| &groups[block * BLOCK..][..values.len()]);
+            let try_it = trusted && !self.store.backs_off();
+            if !(try_it && self.store.quick(groups, &Floats(values), &mut scratch)) {
+                self.add_slowly(groups, values, try_it.then_some(&mut scratch));
+            }
+        }
+    }
+
+    /// What is not a number goes to its flags; the rest has another chance.
+    #[cold]
+    fn add_slowly(
+        &mut self,
+        groups: Option<&[u32]>,
+        values: &[f64],
+        scratch: Option<&mut Scratch<2>>,
+    ) {
+        let mut numbers = [0.0; BLOCK];
+        let numbers = &mut numbers[..values.len()];
+        let mut strange = false;
+        for (number, x) in numbers.iter_mut().zip(values) {
+            // A zero adds nothing to the group.
+            *number = if x.is_finite() { *x } else { 0.0 };
+            strange |= !x.is_finite();
+        }
+        if strange {
+            let rows = values.iter().enumerate();
+            for (row, x) in rows.filter(|(_, x)| !x.is_finite()) {
+                self.note(group(groups, row), *x);
+            }
+        }
+        let block = Floats(numbers);
+        if let Some(scratch) = scratch
+            && ((strange && self.store.quick(groups, &block, scratch))
+                || self.store.quick_elsewhere(groups, &block, scratch))
+        {
+            return;
+        }
+        self.store.slow(groups, values.len(), |row| {
+            let (negative, integer, exponent) = kernel::decode(numbers[row]);
+            Term {
+                negative,
+                integer: [integer],
+                exponent,
+            }
+        });
+    }
+
+    /// Takes note of an infinity or NaN, as if it had been added.
+    #[cold]
+    pub fn note(&mut self, group: usize, x: f64) {
+        self.flag(
+            group,
+            match x {
+                f64::INFINITY => INFINITE,
+                f64::NEG_INFINITY => MINUS_INFINITE,
+                _ => NOT_A_NUMBER,
+            },
+        );
+    }
+
+    fn flag(&mut self, group: usize, flags: u8) {
+        if group >= self.strange.len() {
+            self.strange.resize(group + 1, 0);
+        }
+        self.strange[group] |= flags;
+    }
+
+    /// Adds whole numbers (`i64`, `u64` or `i128`); only for sums made by [`Sums::of_integers`].
+    pub fn add_whole<T: Whole>(&mut self, groups: Option<&[u32]>, values: &[T]) {
+        debug_assert!(self.whole);
+        let mut scratch = Scratch::default();
+        for (block, values) in values.chunks(BLOCK).enumerate() {
+            let groups = groups.map(|groups| &groups[block * BLOCK..][..values.len()]);
+            if !self.store.quick(groups, &Integers(values), &mut scratch) {
+                self.store.slow(groups, values.len(), |row| {
+                    let value: i128 = values[row].into();
+                    let size = value.unsigned_abs();
+                    Term {
+                        negative: value < 0,
+                        integer: [size as u64, (size >> 64) as u64],
+                        exponent: 0,
+                    }
+                });
+            }
+        }
+    }
+
+    /// Adds one term `±integer * 2^exponent` (the integer's least word first); [`Sums::settle`] must follow.
+    pub fn add_term(&mut self, group: usize, negative: bool, integer: &[u64], exponent: i32) {
+        let term = Number::new(negative, integer, exponent);
+        self.store.merge(group, &term);
+    }
+
+    /// The exact sum of a group's numbers.
+    pub fn number(&self, group: usize) -> Number {
+        self.store.number(group)
+    }
+
+    /// What IEEE 754 makes of the sum, if infinities or NaN are in it.
+    pub fn strange(&self, group: usize) -> Option<f64> {
+        match self.strange.get(group).copied().unwrap_or(0) {
+            0 => None,
+            INFINITE => Some(f64::INFINITY),
+            MINUS_INFINITE => Some(f64::NEG_INFINITY),
+            _ => Some(f64::NAN),
+        }
+    }
+
+    /// Appends the canonical bytes of a group's sum.
+    pub fn write(&self, group: usize, out: &mut Vec<u8>) {
+        out.push(self.strange.get(group).copied().unwrap_or(0));
+        self.number(group).write(out);
+    }
+
+    /// Adds a sum that [`Sums::write`] wrote; `None` if the bytes are no such thing. [`Sums::settle`] must follow.
+    pub fn read(&mut self, group: usize, bytes: &mut &[u8]) -> Option<()> {
+        let (flags, rest) = bytes.split_first()?;
+        *bytes = rest;
+        let number = Number::read(bytes)?;
+        if *flags != 0 {
+            self.flag(group, *flags);
+        }
+        self.store.merge(group, &number);
+        Some(())
+    }
+
+    /// Ends a series of `terms` calls of [`Sums::read`] or [`Sums::add_term`].
+    pub fn settle(&mut self, terms: usize) {
+        self.store.settle(terms);
+    }
+
+    /// The bytes held.
+    pub fn bytes(&self) -> usize {
+        self.store.bytes() + self.strange.capacity()
+    }
+
+    /// Forgets everything.
+    pub fn clear(&mut self) {
+        *self = Self::new(self.whole);
+    }
+}
+
+/// How many rows each group has.
+#[derive(Debug, Default)]
+pub struct Counts {
+    counts: Vec<u64>,
+}
+
+impl Counts {
+    /// Makes room for groups.
+    pub fn resize(&mut self, groups: usize) {
+        super::grow(&mut self.counts, groups, 0);
+    }
+
+    /// Counts one for each row's group, or all rows for group 0.
+    #[inline]
+    pub fn add(&mut self, groups: Option<&[u32]>, rows: usize) {
+        match groups {
+            None => self.counts[0] += rows as u64,
+            Some(groups) => groups
+                .iter()
+                .for_each(|group| self.counts[*group as usize] += 1),
+        }
+    }
+
+    /// The count of a group.
+    pub fn of(&self, group: usize) -> u64 {
+        self.counts[group]
+    }
+
+    /// Adds to the count of a group.
+    pub fn raise(&mut self, group: usize, by: u64) {
+        self.counts[group] += by;
+    }
+
+    /// Appends the bytes of a count.
+    pub fn write(&self, group: usize, out: &mut Vec<u8>) {
+        write_varint(self.counts[group], out);
+    }
+
+    /// Adds a count that [`Counts::write`] wrote.
+    pub fn read(&mut self, group: usize, bytes: &mut &[u8]) -> Option<()> {
+        let count = read_varint(bytes)?;
+        self.counts[group] = self.counts[group].wrapping_add(count);
+        Some(())
+    }
+
+    /// The bytes held.
+    pub fn bytes(&self) -> usize {
+        self.counts.capacity() * 8
+    }
+
+    /// Forgets everything.
+    pub fn clear(&mut self) {
+        self.counts = Vec::new();
+    }
+}

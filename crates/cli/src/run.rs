@@ -1,0 +1,280 @@
+//! Commands that run something: a pipeline, statistics of a file, its first rows.
+
+use std::io::IsTerminal;
+use std::path::Path;
+
+use clap::CommandFactory;
+use dataflow::core::error::Fault;
+use dataflow::core::words::type_word;
+use dataflow::describe::{Load, Parameter};
+use dataflow::{Options, Pipeline, Report, prometheus, report};
+
+use crate::arguments::{Arguments, Describe, Peek, Run, TextOrJson};
+use crate::exit::Failure;
+use crate::files::{load, load_options};
+use crate::pages::print;
+use crate::{progress, signals};
+
+/// `dataflow run`
+pub fn run(options: &Run, arguments: &Arguments) -> Result<(), Failure> {
+    let Some(path) = options.pipeline.as_deref() else {
+        return help(None, options);
+    };
+    if options.help {
+        return help(Some(path), options);
+    }
+    let pipeline = load(path, &options.loading, arguments.quiet)?;
+    let redact = |error: dataflow::Error| {
+        Failure::Run(
+            error.fault(),
+            pipeline.problems().texts.redact(&error.to_string()),
+        )
+    };
+    let running = pipeline
+        .start_with(Options {
+            workers: options.workers,
+            memory: options.memory.map(|bytes| bytes.0 as usize),
+            deadline: options
+                .deadline
+                .map(dataflow::core::units::Duration::to_std),
+            progress: progress::hook(arguments.quiet),
+            metrics: options.metrics,
+            width: width(),
+            ..Options::default()
+        })
+        .map_err(redact)?;
+    if let (Some(address), false) = (running.metrics_address(), arguments.quiet) {
+        eprintln!("metrics at http://{address}/metrics");
+    }
+    signals::stop_at_signal(running.stop_handle());
+    let metrics = running.metrics();
+    let finished = running.finish();
+    if let Some(file) = &options.metrics_file {
+        let text = prometheus::text(&pipeline.checked().plan.name, &metrics.snapshot());
+        write_whole(file, &text)?;
+    }
+    let report = finished.map_err(redact)?;
+    match options.format {
+        _ if arguments.quiet => {}
+        TextOrJson::Text => eprint!("{}", report::text(&report)),
+        TextOrJson::Json => eprintln!("{}", report::json(&report)),
+    }
+    Ok(())
+}
+
+/// Writes a file so that whoever reads it sees all of it or none.
+fn write_whole(path: &Path, text: &str) -> Result<(), Failure> {
+    let partial = path.with_extension("partial");
+    let written = std::fs::write(&partial, text).and_then(|()| std::fs::rename(&partial, path));
+    written.map_err(|error| dataflow::Error::io("write the metrics", path.display(), &error).into())
+}
+
+/// The terminal's width, if standard output is one.
+fn width() -> Option<usize> {
+    if !std::io::stdout().is_terminal() {
+        return None;
+    }
+    let mut size = std::mem::MaybeUninit::<libc::winsize>::zeroed();
+    // SAFETY: the pointer is to a whole `winsize`, which the call fills or leaves zeroed.
+    let size = unsafe {
+        libc::ioctl(libc::STDOUT_FILENO, libc::TIOCGWINSZ, size.as_mut_ptr());
+        size.assume_init()
+    };
+    Some(usize::from(size.ws_col))
+        .filter(|columns| *columns > 0)
+        .or(Some(80))
+}
+
+/// `dataflow run [PIPELINE] --help`
+fn help(path: Option<&Path>, options: &Run) -> Result<(), Failure> {
+    let mut command = Arguments::command();
+    command.build();
+    let Some(run) = command.find_subcommand_mut("run") else {
+        return Ok(());
+    };
+    let mut text = run.render_help().to_string();
+    if let Some(path) = path {
+        let loaded = Pipeline::from_file(path)
+            .options(load_options(&options.loading, true)?)
+            .check();
+        text.push_str(&format!(
+            "\nParameters of {} (set with --set NAME=VALUE):\n",
+            path.display()
+        ));
+        if loaded.parameters.is_empty() {
+            text.push_str("  none\n");
+        }
+        for parameter in &loaded.parameters {
+            text.push_str(&parameter_line(parameter));
+        }
+        text = loaded.report.texts.redact(&text);
+    }
+    print(&text)
+}
+
+fn parameter_line(parameter: &Parameter) -> String {
+    let default = parameter
+        .default
+        .as_ref()
+        .map_or("no default".to_string(), |value| format!("default {value}"));
+    let help = parameter
+        .help
+        .as_ref()
+        .map_or(String::new(), |help| format!("  {help}"));
+    format!(
+        "  {:16} {:8} {default}{help}\n",
+        parameter.name,
+        parameter.of_type.word()
+    )
+}
+
+/// Loads a pipeline of the program's own: nobody wrote it, so problems are told without their place in it.
+fn load_own(text: &str, load: Load) -> Result<Pipeline, Failure> {
+    Pipeline::from_text(text)
+        .options(load)
+        .load()
+        .map_err(|error| {
+            let problems = error.problems.problems.in_file_order();
+            let told = problems.iter().map(|problem| match &problem.help {
+                Some(help) => format!("{}\n  help: {help}", problem.message),
+                None => problem.message.clone(),
+            });
+            let message = told.collect::<Vec<_>>().join("\nerror: ");
+            Failure::Run(Fault::Data, message)
+        })
+}
+
+const DESCRIBE: &str = r#"
+params = { data = "", print = "table" }
+[sources.input]
+type = "file"
+path = "${data}"
+schema = "union"
+on_error = "drop"
+[transforms.statistics]
+type = "describe"
+inputs = ["input"]
+[sinks.print]
+type = "console"
+inputs = ["statistics"]
+rows = 100_000
+format = "${print}"
+"#;
+
+/// `dataflow describe`
+pub fn describe(options: &Describe, arguments: &Arguments) -> Result<(), Failure> {
+    let load = Load {
+        set: vec![
+            format!("data={}", options.path),
+            format!("print={}", options.format.word()),
+        ],
+        rows: options.rows,
+        ..Load::default()
+    };
+    let pipeline = load_own(DESCRIBE, load)?;
+    let running = pipeline.start_with(Options {
+        workers: options.workers,
+        memory: options.memory.map(|bytes| bytes.0 as usize),
+        progress: progress::hook(arguments.quiet),
+        width: width(),
+        ..Options::default()
+    })?;
+    signals::stop_at_signal(running.stop_handle());
+    let report = running.finish()?;
+    if !arguments.quiet {
+        eprint!("{}", remarks(&report));
+    }
+    Ok(())
+}
+
+/// What the numbers do not say of themselves: rows that are not among them, and which of them are approximate.
+fn remarks(report: &Report) -> String {
+    let mut text = String::new();
+    for component in &report.numbers.components {
+        for bad in &component.errors {
+            let plural = if bad.count == 1 { "row" } else { "rows" };
+            let (count, reason) = (report::grouped(bad.count), &bad.reason);
+            text.push_str(&format!("left out {count} bad {plural} ({reason})\n"));
+        }
+        for (note, _) in &component.notes {
+            text.push_str(&format!("{note}\n"));
+        }
+    }
+    text
+}
+
+const PEEK: &str = r#"
+params = { data = "", print = "table", rows = 10 }
+[sources.input]
+type = "file"
+path = "${data}"
+schema = "union"
+on_error = "drop"
+[transforms.first]
+type = "limit"
+inputs = ["input"]
+rows = "${rows}"
+[sinks.print]
+type = "console"
+inputs = ["first"]
+rows = 100_000
+format = "${print}"
+"#;
+
+/// `dataflow peek`
+pub fn peek(options: &Peek) -> Result<(), Failure> {
+    let rows = options.rows;
+    let load = Load {
+        set: vec![
+            format!("data={}", options.path),
+            format!("print={}", options.format.word()),
+            format!("rows={rows}"),
+        ],
+        rows: Some(rows),
+        ..Load::default()
+    };
+    let pipeline = load_own(PEEK, load)?;
+    if options.format == crate::arguments::RowFormat::Table {
+        print(&columns(&pipeline))?;
+    }
+    let running = pipeline.start_with(Options {
+        workers: Some(1),
+        width: width(),
+        ..Options::default()
+    })?;
+    signals::stop_at_signal(running.stop_handle());
+    running.finish()?;
+    Ok(())
+}
+
+/// The columns of the first source, a line each.
+fn columns(pipeline: &Pipeline) -> String {
+    let Some(port) = pipeline
+        .checked()
+        .plan
+        .nodes
+        .first()
+        .and_then(|node| node.ports.first())
+    else {
+        return String::new();
+    };
+    let fields = port.schema.fields();
+    let width = fields
+        .iter()
+        .map(|field| field.name().chars().count())
+        .max()
+        .unwrap_or(0);
+    let line = |field: &std::sync::Arc<arrow_schema::Field>| {
+        format!(
+            "  {:width$}  {}\n",
+            field.name(),
+            type_word(field.data_type())
+        )
+    };
+    format!(
+        "{} column{}\n{}\n",
+        fields.len(),
+        if fields.len() == 1 { "" } else { "s" },
+        fields.iter().map(line).collect::<String>()
+    )
+}

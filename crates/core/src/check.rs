@@ -1,0 +1,102 @@
+//! What a component may ask while its configuration is checked, and where it reports what is wrong.
+
+use std::collections::BTreeMap;
+
+use crate::component::Component;
+use crate::{Located, Problem, Problems, Span};
+
+/// A typed constant: a parameter in an expression, or a literal argument.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Value {
+    /// No value.
+    Null,
+    /// `true` or `false`.
+    Boolean(bool),
+    /// A whole number.
+    Integer(i64),
+    /// A number.
+    Float(f64),
+    /// Text.
+    Text(String),
+    /// Several values.
+    List(Vec<Value>),
+}
+
+impl Value {
+    /// The number, whole or not.
+    pub fn number(&self) -> Option<f64> {
+        match self {
+            Self::Integer(n) => Some(*n as f64),
+            Self::Float(x) => Some(*x),
+            _ => None,
+        }
+    }
+}
+
+impl std::fmt::Display for Value {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Null => f.write_str("null"),
+            Self::Boolean(b) => write!(f, "{b}"),
+            Self::Integer(n) => write!(f, "{n}"),
+            Self::Float(x) => write!(f, "{x:?}"),
+            Self::Text(text) => write!(f, "'{}'", text.replace('\'', "''")),
+            Self::List(list) => {
+                f.write_str("[")?;
+                for (i, value) in list.iter().enumerate() {
+                    write!(f, "{}{value}", if i > 0 { ", " } else { "" })?;
+                }
+                f.write_str("]")
+            }
+        }
+    }
+}
+
+/// The surroundings of a component while it is checked.
+pub struct Check<'a> {
+    /// The component's id.
+    pub id: &'a str,
+    /// Where the component's table stands; used for problems that have no better place.
+    pub span: Option<Span>,
+    /// The pipeline's parameters, for `$name` in expressions.
+    pub parameters: &'a BTreeMap<String, Value>,
+    /// What the catalog offers, so that a transform can look up the parts that it is made of.
+    pub catalog: &'a [Component],
+    /// Read no file, not even headers.
+    pub offline: bool,
+    /// When the run was first started, nanoseconds since 1970 (the value of `run_time()`).
+    pub run_time: i64,
+    /// What is wrong so far.
+    pub problems: &'a mut Problems,
+}
+
+impl Check<'_> {
+    /// Reports that something about the whole component is wrong.
+    pub fn error(&mut self, message: impl Into<String>) {
+        self.problems.push(Problem::error(message, self.span));
+    }
+
+    /// Reports that a value is wrong.
+    pub fn error_at<T>(
+        &mut self,
+        value: &Located<T>,
+        message: impl Into<String>,
+        help: Option<String>,
+    ) {
+        let span = value.span.or(self.span);
+        self.problems
+            .push(Problem::error(message, span).maybe_help(help));
+    }
+
+    /// Reports that a value is probably not meant so.
+    pub fn warn_at<T>(
+        &mut self,
+        value: &Located<T>,
+        message: impl Into<String>,
+        help: Option<String>,
+    ) {
+        let span = value.span.or(self.span);
+        self.problems
+            .push(Problem::warning(message, span).maybe_help(help));
+    }
+}

@@ -1,0 +1,309 @@
+//! Sorted runs and their merge: how results of several workers, or of several spills, become one ordered stream.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
+use arrow_array::{Array, BinaryArray, RecordBatch};
+use arrow_select::interleave::{interleave, interleave_record_batch};
+
+use crate::{Batch, Error, Places, Result};
+
+/// Batches in ascending order of their [`Batch::order`] keys.
+pub trait Run: Send {
+    /// The next batch (never an empty one), or none at the end.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    fn next(&mut self) -> Result<Option<Batch>>;
+}
+
+impl Run for std::vec::IntoIter<Batch> {
+    fn next(&mut self) -> Result<Option<Batch>> {
+        Ok(Iterator::find(self, |batch| !batch.is_empty()))
+    }
+}
+
+/// Where the merge stands in one run.
+struct Head {
+    batch: Batch,
+    order: BinaryArray,
+    at: usize,
+}
+
+/// Whether a merge can go on.
+#[derive(Debug)]
+pub enum Merged {
+    /// Rows, in order, with their order keys.
+    Rows(Batch),
+    /// Run `.0` has nothing yet: feed it, or say that it has ended.
+    Starved(usize),
+    /// All runs have ended and everything was returned.
+    End,
+}
+
+/// A k-way merge of runs that are fed from outside. Equal keys come in the order of the runs.
+pub struct Merge {
+    runs: Vec<Feed>,
+    heap: BinaryHeap<Reverse<(Vec<u8>, usize)>>,
+}
+
+#[derive(Default)]
+struct Feed {
+    head: Option<Head>,
+    ended: bool,
+    in_heap: bool,
+}
+
+impl Merge {
+    /// A merge of so many runs.
+    pub fn new(runs: usize) -> Self {
+        Self {
+            runs: (0..runs).map(|_| Feed::default()).collect(),
+            heap: BinaryHeap::new(),
+        }
+    }
+
+    /// Whether run `run` needs its next batch.
+    pub fn wants(&self, run: usize) -> bool {
+        let feed = &self.runs[run];
+        feed.head.is_none() && !feed.ended
+    }
+
+    /// Gives run `run` its next batch; only when it is wanted.
+    ///
+    /// # Errors
+    /// When the batch has no order keys.
+    pub fn feed(&mut self, run: usize, batch: Batch) -> Result<()> {
+        if batch.is_empty() {
+            return Ok(());
+        }
+        let Some(order) = batch.order().cloned() else {
+            return Err(Error::internal("a sorted run came without order keys"));
+        };
+        self.heap.push(Reverse((order.value(0).to_vec(), run)));
+        let feed = &mut self.runs[run];
+        feed.in_heap = true;
+        feed.head = Some(Head {
+            batch,
+            order,
+            at: 0,
+        });
+        Ok(())
+    }
+
+    /// Whether no row is held at the moment.
+    pub fn is_drained(&self) -> bool {
+        self.runs.iter().all(|feed| feed.head.is_none())
+    }
+
+    /// Run `run` has no further batch.
+    pub fn end(&mut self, run: usize) {
+        self.runs[run].ended = true;
+    }
+
+    /// At most `limit` rows in order.
+    ///
+    /// # Errors
+    /// When Arrow cannot put them together.
+    pub fn next(&mut self, limit: usize) -> Result<Merged> {
+        let mut picked: Vec<(usize, usize, usize)> = Vec::new();
+        let mut rows = 0;
+        let mut starved = self.starved();
+        while starved.is_none() && rows < limit {
+            let Some(Reverse((_, run))) = self.heap.pop() else {
+                break;
+            };
+            let length = self.run_length(run, limit - rows);
+            let Some(head) = self.runs[run].head.as_mut() else {
+                break;
+            };
+            picked.push((run, head.at, length));
+            head.at += length;
+            rows += length;
+            if head.at < head.order.len() {
+                self.heap
+                    .push(Reverse((head.order.value(head.at).to_vec(), run)));
+            } else if self.runs[run].ended {
+                // The batch stays where it is until its rows were put together below.
+                continue;
+            } else {
+                starved = Some(run);
+            }
+        }
+        if rows == 0 {
+            return Ok(starved.map_or(Merged::End, Merged::Starved));
+        }
+        let merged = self.gather(&picked)?;
+        for feed in &mut self.runs {
+            if feed
+                .head
+                .as_ref()
+                .is_some_and(|head| head.at >= head.order.len())
+            {
+                feed.head = None;
+            }
+        }
+        Ok(Merged::Rows(merged))
+    }
+
+    fn starved(&self) -> Option<usize> {
+        (0..self.runs.len()).find(|run| self.wants(*run))
+    }
+
+    /// How many rows of `run` come before the next row of any other run.
+    fn run_length(&self, run: usize, limit: usize) -> usize {
+        let Some(head) = &self.runs[run].head else {
+            return 0;
+        };
+        let rest = (head.order.len() - head.at).min(limit);
+        let Some(Reverse((other, other_run))) = self.heap.peek() else {
+            return rest;
+        };
+        let before = |i: usize| {
+            let key = head.order.value(head.at + i);
+            key < other.as_slice() || (key == other.as_slice() && run < *other_run)
+        };
+        let mut length = 1;
+        while length < rest && before(length) {
+            length += 1;
+        }
+        length
+    }
+
+    fn gather(&self, picked: &[(usize, usize, usize)]) -> Result<Batch> {
+        let head = |run: usize| {
+            self.runs[run]
+                .head
+                .as_ref()
+                .ok_or_else(|| Error::internal("a run lost its rows"))
+        };
+        if let [(run, at, length)] = picked {
+            return Ok(head(*run)?.batch.slice(*at, *length));
+        }
+        let mut used: Vec<usize> = picked.iter().map(|(run, ..)| *run).collect();
+        used.sort_unstable();
+        used.dedup();
+        let heads = used
+            .iter()
+            .map(|run| head(*run))
+            .collect::<Result<Vec<_>>>()?;
+        let mut indices = Vec::new();
+        let mut places = Vec::new();
+        for (run, at, length) in picked {
+            let which = used
+                .binary_search(run)
+                .map_err(|_| Error::internal("a run lost its rows"))?;
+            indices.extend((*at..at + length).map(|row| (which, row)));
+            let known = heads[which].batch.places();
+            places.extend(
+                (*at..at + length)
+                    .filter_map(|row| known.get(row))
+                    .map(|place| place.0),
+            );
+        }
+        let batches: Vec<&RecordBatch> = heads.iter().map(|head| head.batch.rows()).collect();
+        let orders: Vec<&dyn Array> = heads.iter().map(|head| &head.order as &dyn Array).collect();
+        let order = BinaryArray::from(interleave(&orders, &indices)?.to_data());
+        let rows = interleave_record_batch(&batches, &indices)?;
+        let places = if places.len() == rows.num_rows() {
+            Places::Each(places.into())
+        } else {
+            Places::Unknown
+        };
+        Ok(Batch::new(rows).with_places(places).with_order(Some(order)))
+    }
+}
+
+/// A merge that reads its runs itself.
+pub struct MergedRuns {
+    runs: Vec<Box<dyn Run>>,
+    merge: Merge,
+    limit: usize,
+}
+
+impl MergedRuns {
+    /// Merges `runs` into batches of at most `limit` rows.
+    pub fn new(runs: Vec<Box<dyn Run>>, limit: usize) -> Self {
+        Self {
+            merge: Merge::new(runs.len()),
+            runs,
+            limit,
+        }
+    }
+}
+
+impl Run for MergedRuns {
+    fn next(&mut self) -> Result<Option<Batch>> {
+        loop {
+            match self.merge.next(self.limit)? {
+                Merged::Rows(batch) => return Ok(Some(batch)),
+                Merged::End => return Ok(None),
+                Merged::Starved(run) => match self.runs[run].next()? {
+                    Some(batch) => self.merge.feed(run, batch)?,
+                    None => self.merge.end(run),
+                },
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::order::Keys;
+    use arrow_array::cast::AsArray;
+    use arrow_array::types::Int64Type;
+    use arrow_array::{ArrayRef, Int64Array};
+    use arrow_schema::DataType;
+    use std::sync::Arc;
+
+    fn run(pieces: &[&[i64]]) -> Box<dyn Run> {
+        let keys = Keys::ascending(&[DataType::Int64]).expect("ordered");
+        let batches: Vec<Batch> = pieces
+            .iter()
+            .map(|piece| {
+                let column: ArrayRef = Arc::new(Int64Array::from(piece.to_vec()));
+                let order = keys.encode(&[Arc::clone(&column)]).expect("encodes");
+                let rows = RecordBatch::try_from_iter([("x", column)]).expect("one column");
+                Batch::new(rows).with_order(Some(order))
+            })
+            .collect();
+        Box::new(batches.into_iter())
+    }
+
+    fn merged(runs: Vec<Box<dyn Run>>, limit: usize) -> Vec<i64> {
+        let mut merged = MergedRuns::new(runs, limit);
+        let mut all = Vec::new();
+        while let Some(batch) = merged.next().expect("merges") {
+            assert!(batch.len() <= limit);
+            all.extend(
+                batch
+                    .rows()
+                    .column(0)
+                    .as_primitive::<Int64Type>()
+                    .values()
+                    .iter()
+                    .copied(),
+            );
+        }
+        all
+    }
+
+    #[test]
+    fn runs_merge_in_order_whatever_the_limit() {
+        for limit in [1, 2, 3, 100] {
+            let runs = vec![
+                run(&[&[1, 4, 4], &[9]]),
+                run(&[&[2], &[4, 5, 6]]),
+                run(&[]),
+                run(&[&[-3, 100]]),
+            ];
+            assert_eq!(
+                merged(runs, limit),
+                [-3, 1, 2, 4, 4, 4, 5, 6, 9, 100],
+                "limit {limit}"
+            );
+        }
+        assert!(merged(vec![], 10).is_empty());
+    }
+}

@@ -1,0 +1,152 @@
+//! A stage: the part of a transform that runs on one worker, fed with batches, writing to ports.
+
+use std::sync::Arc;
+
+use arrow_schema::SchemaRef;
+
+use crate::runs::Run;
+use crate::{Batch, Place, Result};
+
+/// What a stage wants next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Flow {
+    /// Give me the next batch (or: I am finished with the end of input).
+    Ready,
+    /// I have more to write; call again when there is room.
+    More,
+    /// I need no further input at all (`limit`).
+    Done,
+}
+
+/// The part of a transform that runs on one worker. Each call does a bounded amount of work.
+pub trait Stage: Send {
+    /// Takes a batch. On `More`, `more` is called until it says otherwise, before the next batch.
+    ///
+    /// # Errors
+    /// What must stop the run. Rows that fail go to [`Output::bad`] instead.
+    fn on_batch(&mut self, batch: Batch, out: &mut dyn Output) -> Result<Flow>;
+
+    /// Goes on with what `on_batch` or `on_end` left when they said `More`; should stop when `out.full()`.
+    ///
+    /// # Errors
+    /// As `on_batch`.
+    fn more(&mut self, out: &mut dyn Output) -> Result<Flow> {
+        let _ = out;
+        Ok(Flow::Ready)
+    }
+
+    /// The input has ended: write what was held back. On `More`, `more` is called until it says otherwise.
+    ///
+    /// # Errors
+    /// As `on_batch`.
+    fn on_end(&mut self, out: &mut dyn Output) -> Result<Flow> {
+        let _ = out;
+        Ok(Flow::Ready)
+    }
+
+    /// The bytes of state held now, for the metrics.
+    fn bytes(&self) -> usize {
+        0
+    }
+
+    /// The keys held now, for the metrics.
+    fn keys(&self) -> usize {
+        0
+    }
+}
+
+/// Where a stage writes to.
+pub trait Output {
+    /// Sends a batch to a port (0 is the main one). Empty batches are dropped.
+    fn send(&mut self, port: usize, batch: Batch);
+
+    /// Whether anything reads a port; what nobody reads need not be made.
+    fn wants(&self, port: usize) -> bool {
+        let _ = port;
+        true
+    }
+
+    /// Whether what this stage sent and nobody has consumed yet fills its share: return `More` as soon as convenient.
+    fn full(&self) -> bool;
+
+    /// Reports rows that failed; the pipeline says whether they stop the run, are dropped, or go to a port.
+    ///
+    /// # Errors
+    /// When they stop the run.
+    fn bad(&mut self, rows: BadRows) -> Result<()>;
+
+    /// Tells something for the closing report, counted by its text.
+    fn note(&mut self, text: &str, count: u64);
+}
+
+/// Several bad rows.
+pub type BadRows = Vec<BadRow>;
+
+/// A row that could not be used.
+#[derive(Clone, Debug, PartialEq)]
+pub struct BadRow {
+    /// Where it stands, if that is known.
+    pub place: Option<Place>,
+    /// A short name of the reason that rows are counted by: `cast`, `division by zero`, `fields`.
+    pub reason: &'static str,
+    /// The full sentence.
+    pub message: String,
+    /// The row as it was: JSON, or the line of text.
+    pub data: String,
+}
+
+/// What a stage is told when it is made.
+#[derive(Clone)]
+pub struct StageContext {
+    /// The component's id.
+    pub id: Arc<str>,
+    /// Which worker, from 0.
+    pub worker: usize,
+    /// How many workers.
+    pub workers: usize,
+    /// How many rows a batch should have. Results must not depend on it.
+    pub batch_rows: usize,
+    /// The bytes of state that this stage may hold before it spills (or fails).
+    pub memory: usize,
+    /// Where it spills to.
+    pub spill: Arc<dyn Spill>,
+}
+
+/// Room on disk for runs of sorted rows.
+pub trait Spill: Send + Sync {
+    /// Starts a run. `id` is the component, for errors and metrics.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    fn begin(&self, id: &str, schema: SchemaRef) -> Result<Box<dyn SpillWriter>>;
+}
+
+/// Writes one run. Dropped unfinished, it leaves nothing behind.
+pub trait SpillWriter: Send {
+    /// Appends rows, with their places and order keys.
+    ///
+    /// # Errors
+    /// When the disk refuses or the spill limit is reached.
+    fn write(&mut self, batch: &Batch) -> Result<()>;
+
+    /// Ends the run.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    fn finish(self: Box<Self>) -> Result<Box<dyn Spilled>>;
+}
+
+/// A run on disk. Its file is removed when this is dropped and no reader is left.
+pub trait Spilled: Send {
+    /// Bytes on disk.
+    fn bytes(&self) -> u64;
+
+    /// Rows in it.
+    fn rows(&self) -> u64;
+
+    /// Reads it from the start, a batch at a time.
+    ///
+    /// # Errors
+    /// When it cannot be opened.
+    fn read(&self) -> Result<Box<dyn Run>>;
+}

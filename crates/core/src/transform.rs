@@ -1,0 +1,170 @@
+//! The transform family: what a transform is to the planner (ports, needs) and to the engine (a chain of stages).
+
+use std::sync::Arc;
+
+use arrow_schema::SchemaRef;
+
+use crate::source::Comparison;
+use crate::{Result, Stage, StageContext};
+
+/// An output of a component.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Port {
+    /// Empty for the main one.
+    pub name: String,
+    /// Its columns.
+    pub schema: SchemaRef,
+}
+
+impl Port {
+    /// The main output.
+    pub fn main(schema: SchemaRef) -> Self {
+        Self {
+            name: String::new(),
+            schema,
+        }
+    }
+
+    /// A named output.
+    pub fn named(name: impl Into<String>, schema: SchemaRef) -> Self {
+        Self {
+            name: name.into(),
+            schema,
+        }
+    }
+}
+
+/// What a component is told of its input.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Input {
+    /// The ids (with ports) as written; several are read one after another.
+    pub from: Vec<String>,
+    /// The columns.
+    pub schema: SchemaRef,
+}
+
+/// Columns that are in use.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Columns {
+    /// All of them.
+    All,
+    /// These.
+    Some(std::collections::BTreeSet<String>),
+}
+
+impl Columns {
+    /// These, by name.
+    pub fn named<S: Into<String>>(names: impl IntoIterator<Item = S>) -> Self {
+        Self::Some(names.into_iter().map(Into::into).collect())
+    }
+
+    /// These and those.
+    #[must_use]
+    pub fn and(self, other: &Columns) -> Self {
+        match (self, other) {
+            (Self::Some(mut a), Self::Some(b)) => {
+                a.extend(b.iter().cloned());
+                Self::Some(a)
+            }
+            _ => Self::All,
+        }
+    }
+}
+
+/// How rows get to a stage.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Route {
+    /// They stay on the worker where they are.
+    Local,
+    /// To the owner of their key: batches must carry hashes.
+    Keyed,
+    /// All to one worker.
+    Gather,
+}
+
+/// In which order a stage writes rows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Emits {
+    /// Rows keep the order in which they came, though some may be missing or doubled.
+    InOrder,
+    /// In no order that matters; only the next stage of the same transform may read this.
+    Unordered,
+    /// At the end, each worker writes one sorted run whose batches carry order keys; equal keys are on one worker.
+    SortedAtEnd,
+}
+
+/// Makes a stage for a worker.
+pub type MakeStage = Arc<dyn Fn(StageContext) -> Result<Box<dyn Stage>> + Send + Sync>;
+
+/// One stage of a transform, as a plan.
+#[derive(Clone)]
+pub struct StagePlan {
+    /// How rows get there.
+    pub route: Route,
+    /// Whether rows must come in order (only with `Gather`; with `Local` it would need one worker).
+    pub ordered: bool,
+    /// Whether rows must carry places.
+    pub places: bool,
+    /// In which order it writes.
+    pub emits: Emits,
+    /// Whether it may write much more than it reads, or everything at the end.
+    pub amplifies: bool,
+    /// Whether it keeps state that grows with keys or rows, and so gets a share of the memory.
+    pub stateful: bool,
+    /// A few words for `explain`: "partial groups", "final groups".
+    pub name: &'static str,
+    /// Makes it.
+    pub make: MakeStage,
+}
+
+impl std::fmt::Debug for StagePlan {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} ({:?}, {:?})", self.name, self.route, self.emits)
+    }
+}
+
+impl StagePlan {
+    /// A stage that handles each row by itself, wherever it is.
+    pub fn local<S: Stage + 'static>(
+        name: &'static str,
+        make: impl Fn(StageContext) -> Result<S> + Send + Sync + 'static,
+    ) -> Self {
+        Self {
+            route: Route::Local,
+            ordered: false,
+            places: false,
+            emits: Emits::InOrder,
+            amplifies: false,
+            stateful: false,
+            name,
+            make: Arc::new(move |context| Ok(Box::new(make(context)?))),
+        }
+    }
+}
+
+/// What is done with rows, checked against the inputs' columns.
+pub trait Transform: Send + Sync {
+    /// The outputs; the first is the main one. `errors` is not listed.
+    fn ports(&self) -> &[Port];
+
+    /// The stages that rows go through, one behind the other.
+    fn stages(&self) -> Vec<StagePlan>;
+
+    /// Which columns of input `input` are needed when `wanted[port]` of the outputs are in use.
+    fn needs(&self, input: usize, wanted: &[Columns]) -> Columns {
+        let _ = (input, wanted);
+        Columns::All
+    }
+
+    /// Conditions on input columns that every row must meet to have any effect, for skipping. Only conditions whose
+    /// evaluation cannot fail on any row belong here, and none if rows that miss them go to a connected port.
+    fn requires(&self, connected_ports: &[usize]) -> Vec<Comparison> {
+        let _ = connected_ports;
+        Vec::new()
+    }
+
+    /// Lines for `explain`.
+    fn explain(&self) -> Vec<String> {
+        Vec::new()
+    }
+}

@@ -1,0 +1,255 @@
+//! The numbers of a run as Prometheus reads them: a fold over a snapshot, so nothing global is touched.
+
+use dataflow_engine::{ComponentNumbers, Snapshot};
+use prometheus::proto::{Counter, Gauge, LabelPair, Metric, MetricFamily, MetricType};
+use prometheus::{Encoder, TextEncoder};
+
+use crate::machine;
+
+/// The numbers in Prometheus' text format.
+pub fn text(pipeline: &str, numbers: &Snapshot) -> String {
+    let mut families = component_families(pipeline, numbers);
+    families.extend(run_families(pipeline, numbers));
+    families.extend(process_families());
+    families.retain(|family| !family.get_metric().is_empty());
+    let mut text = Vec::new();
+    // Encoding writes to memory; it fails on families without metrics, which were left out above.
+    if TextEncoder::new().encode(&families, &mut text).is_err() {
+        tracing::warn!("the metrics could not be written as text");
+    }
+    String::from_utf8(text).unwrap_or_default()
+}
+
+type Read = fn(&ComponentNumbers) -> f64;
+
+/// Name, help, whether it is a counter, and how it is read.
+const COMPONENT: [(&str, &str, bool, Read); 11] = [
+    (
+        "dataflow_rows_in_total",
+        "Rows that a component took in.",
+        true,
+        |c| c.rows_in as f64,
+    ),
+    (
+        "dataflow_rows_out_total",
+        "Rows that a component wrote, bad ones left out.",
+        true,
+        |c| c.rows_out as f64,
+    ),
+    (
+        "dataflow_batches_in_total",
+        "Batches that a component took in.",
+        true,
+        |c| c.batches_in as f64,
+    ),
+    (
+        "dataflow_batches_out_total",
+        "Batches that a component wrote.",
+        true,
+        |c| c.batches_out as f64,
+    ),
+    (
+        "dataflow_bytes_in_total",
+        "Bytes of batches that a component took in.",
+        true,
+        |c| c.bytes_in as f64,
+    ),
+    (
+        "dataflow_bytes_out_total",
+        "Bytes of batches that a component wrote.",
+        true,
+        |c| c.bytes_out as f64,
+    ),
+    (
+        "dataflow_busy_seconds_total",
+        "Seconds of work, over all workers.",
+        true,
+        |c| c.busy_seconds,
+    ),
+    (
+        "dataflow_blocked_seconds_total",
+        "Seconds of waiting for room, over all workers.",
+        true,
+        |c| c.blocked_seconds,
+    ),
+    ("dataflow_state_bytes", "Bytes of state held.", false, |c| {
+        c.state_bytes as f64
+    }),
+    ("dataflow_state_keys", "Keys of state held.", false, |c| {
+        c.keys as f64
+    }),
+    (
+        "dataflow_spilled_bytes_total",
+        "Bytes written to spill files.",
+        true,
+        |c| c.spilled_bytes as f64,
+    ),
+];
+
+fn component_families(pipeline: &str, numbers: &Snapshot) -> Vec<MetricFamily> {
+    let mut families: Vec<MetricFamily> = COMPONENT
+        .iter()
+        .map(|(name, help, counts, read)| {
+            let metrics = numbers
+                .components
+                .iter()
+                .map(|c| metric(*counts, read(c), labels(pipeline, c, None)));
+            family(name, help, *counts, metrics.collect())
+        })
+        .collect();
+    let errors = numbers.components.iter().flat_map(|c| {
+        let none = c
+            .errors
+            .is_empty()
+            .then(|| metric(true, 0.0, labels(pipeline, c, Some("any"))));
+        let counted = c
+            .errors
+            .iter()
+            .map(|e| metric(true, e.count as f64, labels(pipeline, c, Some(&e.reason))));
+        none.into_iter().chain(counted).collect::<Vec<_>>()
+    });
+    let help = "Bad rows by reason; the reason `any` stands for none so far.";
+    families.push(family(
+        "dataflow_errors_total",
+        help,
+        true,
+        errors.collect(),
+    ));
+    let inputs = numbers
+        .components
+        .iter()
+        .filter(|c| c.label.family == "source");
+    let read = inputs.map(|c| metric(true, c.input_bytes as f64, labels(pipeline, c, None)));
+    families.push(family(
+        "dataflow_input_bytes_total",
+        "Bytes of input that a source has read.",
+        true,
+        read.collect(),
+    ));
+    families
+}
+
+fn run_families(pipeline: &str, numbers: &Snapshot) -> Vec<MetricFamily> {
+    let one = |value: f64| vec![metric(false, value, vec![label("pipeline", pipeline)])];
+    let build = vec![
+        label("pipeline", pipeline),
+        label("version", env!("CARGO_PKG_VERSION")),
+    ];
+    vec![
+        family(
+            "dataflow_in_flight_bytes",
+            "Bytes admitted and not yet consumed by every sink.",
+            false,
+            one(numbers.in_flight_bytes as f64),
+        ),
+        family(
+            "dataflow_in_flight_limit_bytes",
+            "The sources' share of the memory budget.",
+            false,
+            one(numbers.in_flight_limit as f64),
+        ),
+        family(
+            "dataflow_uptime_seconds",
+            "Seconds since the run started.",
+            false,
+            one(numbers.seconds),
+        ),
+        family(
+            "dataflow_build_info",
+            "The version of the program; always 1.",
+            false,
+            vec![metric(false, 1.0, build)],
+        ),
+    ]
+}
+
+fn process_families() -> Vec<MetricFamily> {
+    let one = |counts: bool, value: f64| vec![metric(counts, value, Vec::new())];
+    vec![
+        family(
+            "process_cpu_seconds_total",
+            "Processor time used.",
+            true,
+            one(true, machine::cpu_seconds()),
+        ),
+        family(
+            "process_resident_memory_bytes",
+            "Memory held.",
+            false,
+            one(false, machine::memory() as f64),
+        ),
+        family(
+            "process_open_fds",
+            "Open file descriptors.",
+            false,
+            one(false, machine::open_files() as f64),
+        ),
+    ]
+}
+
+fn label(name: &str, value: &str) -> LabelPair {
+    let mut pair = LabelPair::default();
+    pair.set_name(name.to_string());
+    pair.set_value(value.to_string());
+    pair
+}
+
+fn labels(pipeline: &str, component: &ComponentNumbers, reason: Option<&str>) -> Vec<LabelPair> {
+    let mut labels = vec![
+        label("component", &component.label.id),
+        label("pipeline", pipeline),
+        label("type", &component.label.type_name),
+    ];
+    labels.extend(reason.map(|reason| label("reason", reason)));
+    labels
+}
+
+fn metric(counts: bool, value: f64, labels: Vec<LabelPair>) -> Metric {
+    let mut metric = Metric::from_label(labels);
+    if counts {
+        let mut counter = Counter::default();
+        counter.set_value(value);
+        metric.set_counter(counter);
+    } else {
+        let mut gauge = Gauge::default();
+        gauge.set_value(value);
+        metric.set_gauge(gauge);
+    }
+    metric
+}
+
+fn family(name: &str, help: &str, counts: bool, metrics: Vec<Metric>) -> MetricFamily {
+    let mut family = MetricFamily::default();
+    family.set_name(name.to_string());
+    family.set_help(help.to_string());
+    family.set_field_type(if counts {
+        MetricType::COUNTER
+    } else {
+        MetricType::GAUGE
+    });
+    family.set_metric(metrics);
+    family
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use dataflow_engine::{Label, Metrics};
+
+    #[test]
+    fn counters_exist_from_the_start() {
+        let label = Label {
+            id: "cells".into(),
+            type_name: "file".into(),
+            family: "source",
+            ports: vec![String::new()],
+        };
+        let text = text("fleet", &Metrics::new(vec![label]).snapshot());
+        let line =
+            "dataflow_rows_out_total{component=\"cells\",pipeline=\"fleet\",type=\"file\"} 0";
+        assert!(text.lines().any(|l| l == line), "{text}");
+        assert!(text.contains("dataflow_errors_total{"));
+        assert!(text.contains("# TYPE dataflow_state_bytes gauge"));
+        assert!(text.contains("dataflow_build_info{"));
+    }
+}

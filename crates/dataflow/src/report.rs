@@ -1,0 +1,178 @@
+//! What a finished run says: for people as text, for programs as JSON.
+
+use std::fmt::Write;
+
+use dataflow_engine::{ComponentNumbers, Report};
+use serde_json::{Value, json};
+
+use crate::machine;
+
+/// The closing report as text for a terminal.
+pub fn text(report: &Report) -> String {
+    let numbers = &report.numbers;
+    let mut text = String::new();
+    let width = numbers
+        .components
+        .iter()
+        .map(|c| c.label.id.chars().count())
+        .max()
+        .unwrap_or(0);
+    for component in &numbers.components {
+        let c = component;
+        let shown = |rows: u64, word: &str, by: &str| match c.label.family == by {
+            true => " ".repeat(16 + word.len()),
+            false => format!("{:>15} {word}", grouped(rows)),
+        };
+        let counts = format!(
+            "{}  {}{}",
+            shown(c.rows_in, "in", "source"),
+            shown(main_rows(c), "out", "sink"),
+            remarks(c)
+        );
+        // Writing to a string cannot fail.
+        let _ = writeln!(text, "  {:width$}  {}", c.label.id, counts.trim_end());
+        for bad in &c.errors {
+            let _ = writeln!(
+                text,
+                "  {:width$}    {} bad row{} ({}), such as: {}",
+                "",
+                grouped(bad.count),
+                if bad.count == 1 { "" } else { "s" },
+                bad.reason,
+                bad.first
+            );
+        }
+        for (note, count) in &c.notes {
+            let _ = writeln!(text, "  {:width$}    {note}: {}", "", grouped(*count));
+        }
+    }
+    for (_, receipt) in &report.receipts {
+        for path in &receipt.paths {
+            let _ = writeln!(
+                text,
+                "  wrote {path} ({} rows, {})",
+                grouped(receipt.rows),
+                size(receipt.bytes)
+            );
+        }
+    }
+    let read: u64 = numbers
+        .components
+        .iter()
+        .filter(|c| c.label.family == "source")
+        .map(|c| c.rows_out)
+        .sum();
+    let rate = read as f64 / numbers.seconds.max(1e-9);
+    let plural = if report.workers == 1 { "" } else { "s" };
+    let _ = writeln!(
+        text,
+        "  {} rows read in {:.2} s ({} rows/s, {} worker{plural}), peak memory {}",
+        grouped(read),
+        numbers.seconds,
+        grouped(rate as u64),
+        report.workers,
+        size(machine::peak_memory()),
+    );
+    text
+}
+
+/// The rows of the main output, or of all where there is none.
+fn main_rows(component: &ComponentNumbers) -> u64 {
+    let main = component
+        .rows_by_port
+        .iter()
+        .find(|(name, _)| name.is_empty());
+    match main {
+        Some((_, rows)) if component.label.family != "source" => *rows,
+        _ => component.rows_out,
+    }
+}
+
+fn remarks(component: &ComponentNumbers) -> String {
+    let mut text = String::new();
+    for (name, rows) in &component.rows_by_port {
+        if !name.is_empty() && *rows > 0 {
+            text.push_str(&format!("  {} {name}", grouped(*rows)));
+        }
+    }
+    if component.spilled_bytes > 0 {
+        text.push_str(&format!("  spilled {}", size(component.spilled_bytes)));
+    }
+    text
+}
+
+/// The closing report as JSON.
+pub fn json(report: &Report) -> Value {
+    let numbers = &report.numbers;
+    let components = numbers.components.iter().map(|c| {
+        json!({
+            "id": &*c.label.id,
+            "type": c.label.type_name,
+            "family": c.label.family,
+            "rows_in": c.rows_in,
+            "rows_out": c.rows_out,
+            "rows_by_output": c.rows_by_port.iter().filter(|(name, rows)| !name.is_empty() && *rows > 0)
+                .map(|(name, rows)| (name.clone(), json!(rows))).collect::<serde_json::Map<_, _>>(),
+            "bytes_in": c.bytes_in,
+            "bytes_out": c.bytes_out,
+            "busy_seconds": c.busy_seconds,
+            "blocked_seconds": c.blocked_seconds,
+            "spilled_bytes": c.spilled_bytes,
+            "errors": c.errors.iter().map(|e| json!({ "reason": e.reason, "count": e.count, "first": e.first })).collect::<Vec<_>>(),
+            "notes": c.notes.iter().map(|(note, count)| json!({ "note": note, "count": count })).collect::<Vec<_>>(),
+        })
+    });
+    let outputs = report.receipts.iter().map(|(id, receipt)| {
+        json!({ "id": id, "rows": receipt.rows, "bytes": receipt.bytes, "paths": receipt.paths })
+    });
+    json!({
+        "seconds": numbers.seconds,
+        "workers": report.workers,
+        "peak_memory_bytes": machine::peak_memory(),
+        "components": components.collect::<Vec<_>>(),
+        "outputs": outputs.collect::<Vec<_>>(),
+    })
+}
+
+/// A number with separators between thousands: `1,234,567`.
+pub fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (i, digit) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// A number of bytes for people: `1.2 MiB`.
+pub fn size(bytes: u64) -> String {
+    let units = ["B", "KiB", "MiB", "GiB", "TiB"];
+    let mut value = bytes as f64;
+    let mut unit = 0;
+    while value >= 1024.0 && unit + 1 < units.len() {
+        value /= 1024.0;
+        unit += 1;
+    }
+    if unit == 0 {
+        format!("{bytes} B")
+    } else {
+        format!("{value:.1} {}", units[unit])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_for_people() {
+        assert_eq!(grouped(0), "0");
+        assert_eq!(grouped(999), "999");
+        assert_eq!(grouped(1_234_567), "1,234,567");
+        assert_eq!(size(1023), "1023 B");
+        assert_eq!(size(3 << 19), "1.5 MiB");
+    }
+}

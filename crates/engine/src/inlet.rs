@@ -1,0 +1,201 @@
+//! One input of an operator: parcels stashed by tick, handed on as they come or in the stream's order.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::rc::Rc;
+
+use dataflow_core::runs::{Merge, Merged};
+use dataflow_core::{Batch, Result};
+use timely::dataflow::operators::Capability;
+
+/// Rights to send at one tick, one per output.
+pub type Rights = Rc<Vec<Capability<u64>>>;
+
+/// What arrived at one tick.
+struct Tick {
+    rights: Rights,
+    /// Batches in the order of arrival; those of sorted runs wait by sender instead.
+    queue: VecDeque<Batch>,
+    runs: Option<Runs>,
+    ended: Vec<bool>,
+}
+
+struct Runs {
+    merge: Merge,
+    waiting: Vec<VecDeque<Batch>>,
+}
+
+/// One input.
+pub struct Inlet {
+    workers: usize,
+    ticks: BTreeMap<u64, Tick>,
+    end: Option<(u64, Rights)>,
+    over: bool,
+}
+
+/// What an inlet has for its operator.
+pub enum Next {
+    /// A batch, its tick and the rights that came with it.
+    Batch(u64, Rights, Batch),
+    /// Nothing at the moment.
+    Nothing,
+}
+
+impl Inlet {
+    /// An input that `workers` workers send to.
+    pub fn new(workers: usize) -> Self {
+        Self {
+            workers,
+            ticks: BTreeMap::new(),
+            end: None,
+            over: false,
+        }
+    }
+
+    /// Whether the input has ended and everything was taken.
+    pub fn is_over(&self) -> bool {
+        self.over
+    }
+
+    /// The oldest tick that is stashed.
+    pub fn first_tick(&self) -> Option<u64> {
+        self.ticks.keys().next().copied()
+    }
+
+    fn tick(&mut self, tick: u64, rights: impl FnOnce() -> Rights) -> &mut Tick {
+        let workers = self.workers;
+        self.ticks.entry(tick).or_insert_with(|| Tick {
+            rights: rights(),
+            queue: VecDeque::new(),
+            runs: None,
+            ended: vec![false; workers],
+        })
+    }
+
+    /// A batch arrived.
+    pub fn rows(
+        &mut self,
+        tick: u64,
+        rights: impl FnOnce() -> Rights,
+        from: usize,
+        batch: Batch,
+        ordered: bool,
+    ) {
+        let workers = self.workers;
+        let tick = self.tick(tick, rights);
+        if ordered && batch.order().is_some() {
+            let runs = tick.runs.get_or_insert_with(|| Runs {
+                merge: Merge::new(workers),
+                waiting: vec![VecDeque::new(); workers],
+            });
+            runs.waiting[from].push_back(batch);
+        } else {
+            tick.queue.push_back(batch);
+        }
+    }
+
+    /// Worker `from` sends nothing more.
+    pub fn end(&mut self, tick: u64, rights: impl FnOnce() -> Rights, from: usize) {
+        let entry = self.tick(tick, rights);
+        entry.ended[from] = true;
+        let rights = Rc::clone(&entry.rights);
+        if self.end.as_ref().is_none_or(|(end, _)| *end < tick) {
+            self.end = Some((tick, rights));
+        }
+    }
+
+    /// Whether this input goes on behind `tick`, when all parcels up to there have arrived.
+    pub fn ends_after(&self, tick: u64) -> bool {
+        !self.over && self.end.as_ref().is_none_or(|(end, _)| *end > tick)
+    }
+
+    /// The next batch in any order, the smallest tick first.
+    pub fn any(&mut self) -> Next {
+        for (tick, entry) in &mut self.ticks {
+            if let Some(batch) = entry.queue.pop_front() {
+                return Next::Batch(*tick, Rc::clone(&entry.rights), batch);
+            }
+        }
+        Next::Nothing
+    }
+
+    /// The next batch in the stream's order. `may_come(t)` tells whether more may still arrive at tick `t` or before.
+    ///
+    /// # Errors
+    /// When runs cannot be merged.
+    pub fn ordered(&mut self, rows: usize, may_come: impl Fn(u64) -> bool) -> Result<Next> {
+        loop {
+            let Some(mut first) = self.ticks.first_entry() else {
+                return Ok(Next::Nothing);
+            };
+            let tick = *first.key();
+            if tick > 0 && may_come(tick - 1) {
+                return Ok(Next::Nothing);
+            }
+            let complete = !may_come(tick);
+            let entry = first.get_mut();
+            if let Some(batch) = entry.queue.pop_front() {
+                return Ok(Next::Batch(tick, Rc::clone(&entry.rights), batch));
+            }
+            if let Some(runs) = &mut entry.runs
+                && let Some(batch) = runs.next(rows, complete, &entry.ended)?
+            {
+                return Ok(Next::Batch(tick, Rc::clone(&entry.rights), batch));
+            }
+            if !complete {
+                return Ok(Next::Nothing);
+            }
+            self.ticks.remove(&tick);
+        }
+    }
+
+    /// Forgets ticks that are complete and empty, so that their rights are given back.
+    ///
+    /// To be called at the end of every activation, also of an operator that cannot write at the moment: whoever is to make room
+    /// for it may be waiting for exactly these ticks.
+    pub fn forget(&mut self, may_come: impl Fn(u64) -> bool) {
+        self.ticks.retain(|tick, entry| {
+            let empty = entry.queue.is_empty() && entry.runs.as_ref().is_none_or(Runs::is_empty);
+            !empty || may_come(*tick)
+        });
+    }
+
+    /// Notices the end. Returns the rights of the end's tick once, when nothing can come any more and everything was
+    /// taken.
+    pub fn settle(&mut self, may_come: impl Fn(u64) -> bool) -> Option<(u64, Rights)> {
+        self.forget(&may_come);
+        let (tick, _) = self.end.as_ref()?;
+        if self.over || may_come(*tick) || !self.ticks.is_empty() {
+            return None;
+        }
+        self.over = true;
+        self.end.take()
+    }
+
+    /// Throws away what is stashed (the operator wants nothing more).
+    pub fn discard(&mut self) {
+        for entry in self.ticks.values_mut() {
+            entry.queue.clear();
+            entry.runs = None;
+        }
+    }
+}
+
+impl Runs {
+    fn is_empty(&self) -> bool {
+        self.waiting.iter().all(VecDeque::is_empty) && self.merge.is_drained()
+    }
+
+    fn next(&mut self, rows: usize, complete: bool, ended: &[bool]) -> Result<Option<Batch>> {
+        loop {
+            match self.merge.next(rows)? {
+                Merged::Rows(batch) => return Ok(Some(batch.with_order(None))),
+                Merged::End => return Ok(None),
+                Merged::Starved(run) => match self.waiting[run].pop_front() {
+                    Some(batch) => self.merge.feed(run, batch)?,
+                    None if complete || ended[run] => self.merge.end(run),
+                    None => return Ok(None),
+                },
+            }
+        }
+    }
+}

@@ -1,0 +1,401 @@
+//! From a plan to operators: which stages run where, where order must be made, and who gets how much of the memory.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use dataflow_core::plan::{Plan, PlanNode, PortIndex, PortRef, Work};
+use dataflow_core::transform::{Emits, MakeStage, StagePlan};
+use dataflow_core::{Flow, Output, Result, Route, Sink, Stage};
+
+use crate::message::Address;
+
+/// One output of an operator.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct OutputRef {
+    /// The operator's index.
+    pub operator: usize,
+    /// Which of its outputs.
+    pub output: usize,
+}
+
+/// What an operator runs.
+#[derive(Clone)]
+pub enum Job {
+    /// Reads the source with this index among the sources.
+    Read(usize),
+    /// Runs a stage.
+    Stage(MakeStage),
+    /// Writes to a sink.
+    Write(Arc<dyn Sink>),
+}
+
+/// An operator to be built on every worker.
+#[derive(Clone)]
+pub struct Operator {
+    /// The component's index in the plan.
+    pub node: usize,
+    /// A name for logs and `explain`.
+    pub name: String,
+    /// What it runs.
+    pub job: Job,
+    /// Its inputs.
+    pub inputs: Vec<OutputRef>,
+    /// Where its inputs' rows go; nowhere means that they stay on their worker.
+    pub address: Option<Address>,
+    /// Whether it takes rows in order.
+    pub ordered: bool,
+    /// Whether it numbers rows that have no place.
+    pub number: bool,
+    /// Whether it marks rows with the number of the input that they came through.
+    pub lanes: bool,
+    /// Outputs that it writes rows to.
+    pub ports: usize,
+    /// Which of them something reads; the others need not be written.
+    pub wanted: Vec<bool>,
+    /// The output of bad rows, if something reads it.
+    pub errors: Option<usize>,
+    /// In which order it writes.
+    pub emits: Emits,
+    /// Whether it has a share of the memory for what it wrote and nobody consumed yet.
+    pub amplifies: bool,
+    /// Whether it has a share of the memory for state.
+    pub stateful: bool,
+    /// Whether this is the component's first operator.
+    pub first: bool,
+    /// Whether this is the component's last operator.
+    pub last: bool,
+}
+
+impl Operator {
+    /// Outputs in all: ports, bad rows, facts (readers), and one that carries progress alone.
+    pub fn outputs(&self) -> usize {
+        let facts = matches!(self.job, Job::Read(_));
+        self.ports + usize::from(self.errors.is_some()) + usize::from(facts) + 1
+    }
+
+    /// The output of facts, for readers.
+    pub fn facts(&self) -> usize {
+        self.outputs() - 2
+    }
+}
+
+/// All operators, each behind those that it reads from.
+#[derive(Clone, Default)]
+pub struct Layout {
+    /// The operators.
+    pub operators: Vec<Operator>,
+    /// The nodes that are sources, in the plan's order.
+    pub sources: Vec<usize>,
+}
+
+struct Maker<'a> {
+    plan: &'a Plan,
+    workers: usize,
+    layout: Layout,
+    /// What feeds a port of the plan.
+    feeds: HashMap<PortRef, Vec<OutputRef>>,
+    /// Whether rows of an output carry places, and how many unions marked them.
+    places: HashMap<OutputRef, Option<usize>>,
+    wants_order: Vec<bool>,
+    gathers: usize,
+}
+
+/// Lays a plan out for so many workers.
+pub fn lay_out(plan: &Plan, workers: usize) -> Layout {
+    let mut maker = Maker {
+        plan,
+        workers,
+        layout: Layout::default(),
+        feeds: HashMap::new(),
+        places: HashMap::new(),
+        wants_order: nodes_that_want_order(plan),
+        gathers: 0,
+    };
+    for (index, node) in plan.nodes.iter().enumerate() {
+        maker.node(index, node);
+    }
+    maker.layout
+}
+
+/// Nodes whose output reaches, through stages that keep order, one that takes rows in order.
+fn nodes_that_want_order(plan: &Plan) -> Vec<bool> {
+    let mut wants = vec![false; plan.nodes.len()];
+    for (index, node) in plan.nodes.iter().enumerate().rev() {
+        let passes = match &node.work {
+            Work::Sink(_) => true,
+            Work::Source(_) => false,
+            Work::Transform(transform) => {
+                let stages = transform.stages();
+                let kept = stages
+                    .iter()
+                    .take_while(|stage| stage.emits == Emits::InOrder)
+                    .count();
+                stages.iter().take(kept + 1).any(|stage| stage.ordered)
+                    || (kept == stages.len() && wants[index])
+            }
+        };
+        if passes {
+            for input in node.inputs.iter().flatten() {
+                wants[input.node] = true;
+            }
+            wants[index] |= node.inputs.iter().any(|slot| slot.len() > 1);
+        }
+    }
+    wants
+}
+
+impl Maker<'_> {
+    fn node(&mut self, index: usize, node: &PlanNode) {
+        match &node.work {
+            Work::Source(_) => self.source(index, node),
+            Work::Transform(transform) => self.stages(index, node, &transform.stages()),
+            Work::Sink(sink) => self.sink(index, node, sink),
+        }
+    }
+
+    fn is_read(&self, port: PortRef) -> bool {
+        let mut inputs = self
+            .plan
+            .nodes
+            .iter()
+            .flat_map(|node| node.inputs.iter().flatten());
+        inputs.any(|input| *input == port)
+    }
+
+    fn errors_are_read(&self, index: usize) -> bool {
+        self.is_read(PortRef {
+            node: index,
+            port: PortIndex::Errors,
+        })
+    }
+
+    fn blank(&self, index: usize, name: String, job: Job, ports: usize) -> Operator {
+        Operator {
+            node: index,
+            name,
+            job,
+            inputs: Vec::new(),
+            address: None,
+            ordered: false,
+            number: false,
+            lanes: false,
+            ports,
+            wanted: vec![true; ports],
+            errors: self.errors_are_read(index).then_some(ports),
+            emits: Emits::InOrder,
+            amplifies: false,
+            stateful: false,
+            first: true,
+            last: true,
+        }
+    }
+
+    /// Adds an operator; what it writes has places as given.
+    fn add(&mut self, operator: Operator, places: Option<usize>) -> usize {
+        let index = self.layout.operators.len();
+        if let Some(output) = operator.errors {
+            let from = OutputRef {
+                operator: index,
+                output,
+            };
+            let port = PortRef {
+                node: operator.node,
+                port: PortIndex::Errors,
+            };
+            self.feeds.entry(port).or_default().push(from);
+            self.places.insert(from, None);
+        }
+        for output in 0..operator.ports {
+            self.places.insert(
+                OutputRef {
+                    operator: index,
+                    output,
+                },
+                places,
+            );
+        }
+        self.layout.operators.push(operator);
+        index
+    }
+
+    fn publish(&mut self, index: usize, operator: usize, ports: usize) {
+        for output in 0..ports {
+            let port = PortRef {
+                node: index,
+                port: PortIndex::Declared(output),
+            };
+            self.feeds
+                .insert(port, vec![OutputRef { operator, output }]);
+        }
+    }
+
+    fn source(&mut self, index: usize, node: &PlanNode) {
+        let number = self.layout.sources.len();
+        self.layout.sources.push(index);
+        let ports = node.ports.len();
+        let operator = self.blank(index, node.id.to_string(), Job::Read(number), ports);
+        let added = self.add(operator, Some(0));
+        self.publish(index, added, ports);
+    }
+
+    fn inputs(&self, node: &PlanNode) -> Vec<OutputRef> {
+        let written = node.inputs.iter().flatten();
+        written
+            .flat_map(|port| self.feeds.get(port).cloned().unwrap_or_default())
+            .collect()
+    }
+
+    fn gather(&mut self) -> Address {
+        self.gathers += 1;
+        Address::Worker(self.workers - 1 - (self.gathers - 1) % self.workers)
+    }
+
+    /// An operator that makes one ordered, numbered stream of its inputs.
+    fn settle(&mut self, index: usize, node: &PlanNode, inputs: Vec<OutputRef>) -> Vec<OutputRef> {
+        let make: MakeStage = Arc::new(|_| Ok(Box::new(Pass)));
+        let mut operator = self.blank(index, format!("{}: in order", node.id), Job::Stage(make), 1);
+        operator.errors = None;
+        operator.inputs = inputs;
+        operator.address = Some(self.gather());
+        operator.ordered = true;
+        operator.number = true;
+        // Inputs that waited come back from disk all at once.
+        operator.amplifies = operator.inputs.len() > 1;
+        operator.first = false;
+        operator.last = false;
+        let added = self.add(operator, Some(0));
+        vec![OutputRef {
+            operator: added,
+            output: 0,
+        }]
+    }
+
+    /// How deep the inputs' places are marked by unions; none if some have no places.
+    fn depth(&self, inputs: &[OutputRef]) -> Option<usize> {
+        let depths: Option<Vec<usize>> = inputs
+            .iter()
+            .map(|input| self.places.get(input).copied().flatten())
+            .collect();
+        depths.map(|depths| depths.into_iter().max().unwrap_or(0))
+    }
+
+    fn stages(&mut self, index: usize, node: &PlanNode, stages: &[StagePlan]) {
+        let mut inputs = self.inputs(node);
+        for (position, stage) in stages.iter().enumerate() {
+            let last = position + 1 == stages.len();
+            let many = inputs.len() > 1;
+            let keeps = stage.route != Route::Gather && stage.emits == Emits::InOrder;
+            let depth = self.depth(&inputs);
+            let unplaced = stage.places && (depth.is_none() || (many && depth > Some(0)));
+            if unplaced || (many && keeps && self.wants_order[index]) {
+                inputs = self.settle(index, node, inputs);
+            }
+            let many = inputs.len() > 1;
+            let ports = if last { node.ports.len() } else { 1 };
+            let name = format!("{}: {}", node.id, stage.name);
+            let mut operator = self.blank(index, name, Job::Stage(Arc::clone(&stage.make)), ports);
+            operator.address = match stage.route {
+                Route::Local => None,
+                Route::Keyed => Some(Address::Owner),
+                Route::Gather => Some(self.gather()),
+            };
+            operator.ordered = stage.ordered;
+            operator.number = stage.ordered;
+            operator.lanes = many && !stage.ordered;
+            operator.emits = stage.emits;
+            operator.amplifies =
+                stage.amplifies || stage.stateful || stage.emits == Emits::SortedAtEnd;
+            operator.stateful = stage.stateful;
+            operator.first = position == 0;
+            operator.last = last;
+            if last {
+                let read = |port| {
+                    self.is_read(PortRef {
+                        node: index,
+                        port: PortIndex::Declared(port),
+                    })
+                };
+                operator.wanted = (0..ports).map(read).collect();
+            }
+            let depth = self.depth(&inputs).map(|depth| depth + usize::from(many));
+            operator.inputs = std::mem::take(&mut inputs);
+            let places = if stage.emits == Emits::InOrder {
+                depth
+            } else {
+                None
+            };
+            let places = if stage.ordered && stage.emits == Emits::InOrder {
+                Some(0)
+            } else {
+                places
+            };
+            let added = self.add(operator, places);
+            inputs = vec![OutputRef {
+                operator: added,
+                output: 0,
+            }];
+            if last {
+                self.publish(index, added, ports);
+            }
+        }
+    }
+
+    fn sink(&mut self, index: usize, node: &PlanNode, sink: &Arc<dyn Sink>) {
+        let mut operator = self.blank(index, node.id.to_string(), Job::Write(Arc::clone(sink)), 0);
+        operator.inputs = self.inputs(node);
+        operator.address = Some(self.gather());
+        operator.ordered = true;
+        self.add(operator, None);
+    }
+}
+
+/// Hands rows on as they are.
+struct Pass;
+
+impl Stage for Pass {
+    fn on_batch(&mut self, batch: dataflow_core::Batch, out: &mut dyn Output) -> Result<Flow> {
+        out.send(0, batch);
+        Ok(Flow::Ready)
+    }
+}
+
+/// How the memory budget is divided.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shares {
+    /// For all sources together: pieces admitted and not yet consumed.
+    pub sources: usize,
+    /// For each amplifying operator on each worker: written and not yet consumed.
+    pub amplifying: usize,
+    /// For each stateful operator on each worker.
+    pub state: usize,
+    /// For each input of an ordered operator that waits for its turn.
+    pub waiting: usize,
+}
+
+/// What a reader needs for decoding, apart from the pieces.
+const DECODING: usize = 10 << 20;
+
+impl Layout {
+    /// Divides `memory` bytes among the operators.
+    pub fn shares(&self, memory: usize, workers: usize) -> Shares {
+        let decoding = (DECODING * workers * self.sources.len()).min(memory / 3);
+        let rest = memory - decoding;
+        let count = |wanted: fn(&Operator) -> bool| {
+            self.operators.iter().filter(|o| wanted(o)).count() * workers
+        };
+        let amplifying = count(|operator| operator.amplifies);
+        let stateful = count(|operator| operator.stateful);
+        let waiting: usize = self
+            .operators
+            .iter()
+            .filter(|o| o.ordered)
+            .map(|o| o.inputs.len().saturating_sub(1))
+            .sum();
+        Shares {
+            sources: rest / 5,
+            amplifying: rest * 3 / 20 / amplifying.max(1),
+            state: rest * 3 / 5 / stateful.max(1),
+            waiting: rest / 20 / waiting.max(1),
+        }
+    }
+}

@@ -1,0 +1,27 @@
+//! Runs plans: the only crate that names timely.
+//!
+//! A plan becomes one timely dataflow whose timestamp is a *tick*, one per admitted piece of source data. The `desk`
+//! admits pieces against the byte budget; `reading` decodes them on every worker; `stages` runs the stages of
+//! transforms and sinks, in order where order counts; `layout` decides where that is. See `docs/architecture.md`.
+
+mod abort;
+mod demand;
+mod desk;
+mod fabric;
+mod inlet;
+mod layout;
+mod message;
+pub mod metrics;
+mod outlet;
+mod reading;
+mod run;
+mod spill;
+mod spool;
+mod stages;
+mod writing;
+
+#[cfg(test)]
+mod tests;
+
+pub use metrics::{BadCount, ComponentNumbers, Label, Metrics, Snapshot};
+pub use run::{Report, Run, Settings, Stop};

@@ -1,0 +1,162 @@
+//! What travels between operators, and how it finds its worker.
+
+use dataflow_core::order::{owner, shard};
+use dataflow_core::{Batch, Piece};
+use timely::Accountable;
+use timely::communication::Push;
+use timely::dataflow::channels::pushers::exchange::Distributor;
+use timely::dataflow::channels::{ContainerBytes, Message};
+
+/// One message. Timely counts its records, so that count must survive being routed: a batch counts its rows (it may be
+/// split by row), the end of a stream one per worker (it is copied to every worker).
+#[derive(Clone, Default)]
+pub enum Parcel {
+    /// Nothing; never sent.
+    #[default]
+    Empty,
+    /// Rows, and the worker that sent them.
+    Rows {
+        /// The sending worker.
+        from: usize,
+        /// The rows, at least one.
+        batch: Batch,
+    },
+    /// The sending worker sends nothing more on this stream.
+    End {
+        /// The sending worker.
+        from: usize,
+        /// How many workers are still to be told.
+        copies: usize,
+    },
+    /// Desk to reader: read this.
+    Token {
+        /// The reading worker.
+        to: usize,
+        /// What to read.
+        piece: Box<Piece>,
+    },
+    /// Reader to desk: that was read.
+    Facts(Facts),
+}
+
+/// What a reader tells the desk when it has read a piece.
+#[derive(Clone, Copy, Debug)]
+pub struct Facts {
+    /// The tick at which the piece was admitted.
+    pub tick: u64,
+    /// The worker that read it.
+    pub worker: usize,
+    /// The bytes of its rows.
+    pub bytes: usize,
+}
+
+impl Accountable for Parcel {
+    fn record_count(&self) -> i64 {
+        match self {
+            Self::Empty => 0,
+            Self::Rows { batch, .. } => batch.len() as i64,
+            Self::End { copies, .. } => *copies as i64,
+            Self::Token { .. } | Self::Facts(_) => 1,
+        }
+    }
+}
+
+/// All workers of a run share one process: timely asks for this trait on every exchanged type, and calls it only between
+/// processes. A process that could be told apart would need Arrow IPC here and an acknowledged charge at the sender.
+impl ContainerBytes for Parcel {
+    fn from_bytes(_: timely::bytes::arc::Bytes) -> Self {
+        unreachable!("workers of one process exchange values, not bytes")
+    }
+
+    fn length_in_bytes(&self) -> usize {
+        unreachable!("workers of one process exchange values, not bytes")
+    }
+
+    fn into_bytes<W: std::io::Write>(&self, _: &mut W) {
+        unreachable!("workers of one process exchange values, not bytes")
+    }
+}
+
+/// Where a stream's rows go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Address {
+    /// To one worker.
+    Worker(usize),
+    /// Each row to the owner of its key.
+    Owner,
+    /// Tokens and facts say it themselves; facts go to worker 0.
+    Written,
+}
+
+/// Sends parcels to their workers.
+pub struct Post {
+    address: Address,
+}
+
+impl Post {
+    /// For a stream whose rows go to `address`.
+    pub fn new(address: Address) -> Self {
+        Self { address }
+    }
+}
+
+impl Distributor<Parcel> for Post {
+    fn partition<T: Clone, P: Push<Message<T, Parcel>>>(
+        &mut self,
+        parcel: &mut Parcel,
+        time: &T,
+        pushers: &mut [P],
+    ) {
+        let workers = pushers.len();
+        let mut send = |to: usize, mut parcel: Parcel| {
+            Message::push_at(&mut parcel, time.clone(), &mut pushers[to]);
+        };
+        match (std::mem::take(parcel), self.address) {
+            (Parcel::Empty, _) => {}
+            (Parcel::End { from, copies }, _) => {
+                for to in 0..copies {
+                    send(to, Parcel::End { from, copies: 1 });
+                }
+            }
+            (Parcel::Token { to, piece }, _) => send(to, Parcel::Token { to, piece }),
+            (Parcel::Facts(facts), _) => send(0, Parcel::Facts(facts)),
+            (Parcel::Rows { from, batch }, Address::Worker(to)) => {
+                send(to, Parcel::Rows { from, batch })
+            }
+            (Parcel::Rows { from, batch }, _) => {
+                for (to, batch) in by_owner(&batch, workers) {
+                    send(to, Parcel::Rows { from, batch });
+                }
+            }
+        }
+    }
+
+    fn flush<T: Clone, P: Push<Message<T, Parcel>>>(&mut self, _: &T, _: &mut [P]) {}
+}
+
+/// Cuts a batch into one per owner of its rows' keys. A batch without hashes is worker 0's.
+fn by_owner(batch: &Batch, workers: usize) -> Vec<(usize, Batch)> {
+    let Some(hashes) = batch.hash() else {
+        return vec![(0, batch.clone())];
+    };
+    let mut rows: Vec<Vec<u32>> = vec![Vec::new(); workers];
+    for (row, hash) in hashes.iter().enumerate() {
+        rows[owner(shard(*hash), workers)].push(row as u32);
+    }
+    if let Some(all) = rows.iter().position(|rows| rows.len() == batch.len()) {
+        return vec![(all, batch.clone())];
+    }
+    let parts = rows
+        .into_iter()
+        .enumerate()
+        .filter(|(_, rows)| !rows.is_empty());
+    parts
+        .map(|(to, rows)| {
+            let part = batch.take(&rows.into());
+            (
+                to,
+                part.unwrap_or_else(|error| panic!("rows of a batch are within it: {error}")),
+            )
+        })
+        .collect()
+}

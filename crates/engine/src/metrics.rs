@@ -1,0 +1,266 @@
+//! The numbers of a run: counted by operators as they work, read by whoever shows them.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Instant;
+
+use dataflow_core::memory::Gauge;
+
+use crate::abort::lock;
+
+/// The counters of one component.
+#[derive(Default)]
+pub struct Counters {
+    /// Rows that came in.
+    pub rows_in: AtomicU64,
+    /// Rows that went out, over all ports but `errors`.
+    pub rows_out: AtomicU64,
+    /// Batches that came in.
+    pub batches_in: AtomicU64,
+    /// Batches that went out.
+    pub batches_out: AtomicU64,
+    /// Bytes that came in.
+    pub bytes_in: AtomicU64,
+    /// Bytes that went out.
+    pub bytes_out: AtomicU64,
+    /// Nanoseconds of work.
+    pub busy: AtomicU64,
+    /// Nanoseconds in which there was work but no room for its results.
+    pub blocked: AtomicU64,
+    /// Bytes of state, the sum over workers.
+    pub state_bytes: AtomicU64,
+    /// Keys in state, the sum over workers.
+    pub keys: AtomicU64,
+    /// Bytes spilled so far.
+    pub spilled: AtomicU64,
+    /// Bytes of input read so far (sources).
+    pub input_bytes: AtomicU64,
+    /// Bytes of input in all, if that is known (sources).
+    pub input_total: AtomicU64,
+    /// Splits begun (sources).
+    pub splits_begun: AtomicU64,
+    /// Splits in all (sources).
+    pub splits: AtomicU64,
+    /// Rows in all, if that is known (sources).
+    pub rows_total: AtomicU64,
+    /// Whether it is finished: 1 when it is.
+    pub finished: AtomicUsize,
+    by_port: Mutex<Vec<u64>>,
+    errors: Mutex<BTreeMap<&'static str, (u64, String)>>,
+    notes: Mutex<BTreeMap<String, u64>>,
+}
+
+impl Counters {
+    /// Counts a bad row; returns true for the first of its reason.
+    pub fn bad(&self, reason: &'static str, message: &str) -> bool {
+        let mut errors = lock(&self.errors);
+        let entry = errors
+            .entry(reason)
+            .or_insert_with(|| (0, message.to_string()));
+        entry.0 += 1;
+        entry.0 == 1
+    }
+
+    /// Counts rows that went out through a port.
+    pub fn port(&self, port: usize, rows: u64) {
+        let mut by_port = lock(&self.by_port);
+        if by_port.len() <= port {
+            by_port.resize(port + 1, 0);
+        }
+        by_port[port] += rows;
+    }
+
+    /// Counts a remark for the closing report.
+    pub fn note(&self, text: &str, count: u64) {
+        *lock(&self.notes).entry(text.to_string()).or_default() += count;
+    }
+}
+
+/// What a component is, for labels.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Label {
+    /// Its id.
+    pub id: Arc<str>,
+    /// Its `type`.
+    pub type_name: String,
+    /// `source`, `transform` or `sink`.
+    pub family: &'static str,
+    /// The names of its outputs; the main one has none.
+    pub ports: Vec<String>,
+}
+
+/// The numbers of a run.
+pub struct Metrics {
+    labels: Vec<Label>,
+    counters: Vec<Counters>,
+    started: Instant,
+    in_flight: Mutex<Option<(Arc<Gauge>, u64)>>,
+}
+
+impl Metrics {
+    /// All zero.
+    pub fn new(labels: Vec<Label>) -> Arc<Self> {
+        Arc::new(Self {
+            counters: labels.iter().map(|_| Counters::default()).collect(),
+            labels,
+            started: Instant::now(),
+            in_flight: Mutex::new(None),
+        })
+    }
+
+    /// The counters of component `node`.
+    pub fn of(&self, node: usize) -> &Counters {
+        &self.counters[node]
+    }
+
+    /// Counts spilled bytes of the component with this id.
+    pub fn spilled(&self, id: &str, bytes: u64) {
+        if let Some(node) = self.labels.iter().position(|label| &*label.id == id) {
+            self.counters[node]
+                .spilled
+                .fetch_add(bytes, Ordering::Relaxed);
+        }
+    }
+
+    /// Shows what sources hold against their share.
+    pub fn watch_in_flight(&self, gauge: Arc<Gauge>, limit: usize) {
+        *lock(&self.in_flight) = Some((gauge, limit as u64));
+    }
+
+    /// All numbers as they are now.
+    pub fn snapshot(&self) -> Snapshot {
+        let in_flight = lock(&self.in_flight);
+        let (bytes, limit) = in_flight
+            .as_ref()
+            .map_or((0, 0), |(gauge, limit)| (gauge.bytes() as u64, *limit));
+        Snapshot {
+            seconds: self.started.elapsed().as_secs_f64(),
+            in_flight_bytes: bytes,
+            in_flight_limit: limit,
+            components: self
+                .labels
+                .iter()
+                .zip(&self.counters)
+                .map(|(l, c)| component(l, c))
+                .collect(),
+        }
+    }
+}
+
+fn component(label: &Label, counters: &Counters) -> ComponentNumbers {
+    let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+    let known = |counter: &AtomicU64| Some(read(counter)).filter(|n| *n > 0);
+    let by_port = lock(&counters.by_port);
+    let of_port = |port: usize| by_port.get(port).copied().unwrap_or_default();
+    let ports = label.ports.iter().enumerate();
+    let errors = lock(&counters.errors);
+    let notes = lock(&counters.notes);
+    ComponentNumbers {
+        label: label.clone(),
+        rows_in: read(&counters.rows_in),
+        rows_out: read(&counters.rows_out),
+        rows_by_port: ports
+            .map(|(port, name)| (name.clone(), of_port(port)))
+            .collect(),
+        batches_in: read(&counters.batches_in),
+        batches_out: read(&counters.batches_out),
+        bytes_in: read(&counters.bytes_in),
+        bytes_out: read(&counters.bytes_out),
+        busy_seconds: read(&counters.busy) as f64 / 1e9,
+        blocked_seconds: read(&counters.blocked) as f64 / 1e9,
+        state_bytes: read(&counters.state_bytes),
+        keys: read(&counters.keys),
+        spilled_bytes: read(&counters.spilled),
+        input_bytes: read(&counters.input_bytes),
+        input_total: known(&counters.input_total),
+        rows_total: known(&counters.rows_total),
+        splits_begun: read(&counters.splits_begun),
+        splits: read(&counters.splits),
+        finished: counters.finished.load(Ordering::Relaxed) > 0,
+        errors: errors
+            .iter()
+            .map(|(reason, (count, first))| BadCount {
+                reason: (*reason).to_string(),
+                count: *count,
+                first: first.clone(),
+            })
+            .collect(),
+        notes: notes
+            .iter()
+            .map(|(text, count)| (text.clone(), *count))
+            .collect(),
+    }
+}
+
+/// The numbers of a run at one moment.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Snapshot {
+    /// Since the start.
+    pub seconds: f64,
+    /// Bytes admitted and not yet consumed by every sink.
+    pub in_flight_bytes: u64,
+    /// The sources' share of the memory budget.
+    pub in_flight_limit: u64,
+    /// Component by component, in the plan's order.
+    pub components: Vec<ComponentNumbers>,
+}
+
+/// Bad rows of one reason.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BadCount {
+    /// The reason's name.
+    pub reason: String,
+    /// How many rows.
+    pub count: u64,
+    /// The message of one of them.
+    pub first: String,
+}
+
+/// The numbers of one component at one moment; the fields are those of [`Counters`].
+#[derive(Clone, Debug, PartialEq)]
+pub struct ComponentNumbers {
+    /// What it is.
+    pub label: Label,
+    /// Rows in.
+    pub rows_in: u64,
+    /// Rows out over all outputs, without bad ones.
+    pub rows_out: u64,
+    /// Rows out of each output, by its name; empty outputs and those that nobody reads are there with 0. Sources count
+    /// only `rows_out`.
+    pub rows_by_port: Vec<(String, u64)>,
+    /// Batches in.
+    pub batches_in: u64,
+    /// Batches out.
+    pub batches_out: u64,
+    /// Bytes in.
+    pub bytes_in: u64,
+    /// Bytes out.
+    pub bytes_out: u64,
+    /// Seconds of work, over all workers.
+    pub busy_seconds: f64,
+    /// Seconds of waiting for room, over all workers.
+    pub blocked_seconds: f64,
+    /// Bytes of state.
+    pub state_bytes: u64,
+    /// Keys in state.
+    pub keys: u64,
+    /// Bytes spilled.
+    pub spilled_bytes: u64,
+    /// Bytes of input read.
+    pub input_bytes: u64,
+    /// Bytes of input in all.
+    pub input_total: Option<u64>,
+    /// Rows of input in all.
+    pub rows_total: Option<u64>,
+    /// Splits begun.
+    pub splits_begun: u64,
+    /// Splits in all.
+    pub splits: u64,
+    /// Whether it is finished.
+    pub finished: bool,
+    /// Bad rows by reason.
+    pub errors: Vec<BadCount>,
+    /// Remarks and how often.
+    pub notes: Vec<(String, u64)>,
+}

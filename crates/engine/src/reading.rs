@@ -1,0 +1,274 @@
+//! Reads pieces on one worker: a thread of its own decodes, the operator sends what it decoded at the piece's tick.
+
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::thread::JoinHandle;
+use std::time::Instant;
+
+use crossbeam_channel::{Receiver, Sender, TryRecvError, bounded, unbounded};
+use dataflow_core::{Decoded, Output, Piece, Reader, Result, Source};
+use timely::scheduling::SyncActivator;
+
+use crate::abort::Abort;
+use crate::fabric::{Activation, Start, send};
+use crate::inlet::Rights;
+use crate::message::{Facts, Parcel};
+use crate::metrics::Metrics;
+use crate::outlet::Outlet;
+
+/// How many decoded batches wait at most between the thread and the operator.
+const AHEAD: usize = 4;
+/// How many batches one activation sends at most.
+const FUEL: usize = 8;
+
+/// What the operator needs to know.
+pub struct ReadingSetup {
+    /// The source's index in the plan.
+    pub node: usize,
+    /// Its id.
+    pub id: Arc<str>,
+    /// The source.
+    pub source: Arc<dyn Source>,
+    /// The output of facts; behind it comes the one that carries progress alone.
+    pub facts: usize,
+    /// How many rows a batch should have.
+    pub batch_rows: usize,
+    /// The switch that stops the run.
+    pub abort: Arc<Abort>,
+    /// The numbers.
+    pub metrics: Arc<Metrics>,
+}
+
+enum FromThread {
+    Some(u64, Decoded),
+    End(u64),
+}
+
+/// The reading operator of one source on one worker.
+pub struct ReadingOperator {
+    setup: ReadingSetup,
+    outlet: Outlet,
+    ticks: BTreeMap<u64, (Rights, usize)>,
+    end: Option<(u64, Rights)>,
+    tokens: Option<Sender<(u64, Piece)>>,
+    decoded: Receiver<FromThread>,
+    thread: Option<JoinHandle<()>>,
+    start: Start,
+}
+
+impl ReadingOperator {
+    /// Starts the reading thread.
+    pub fn new(setup: ReadingSetup, outlet: Outlet, mut start: Start) -> Self {
+        start.capabilities.clear();
+        let (tokens, pieces) = unbounded();
+        let (out, decoded) = bounded(AHEAD);
+        let work = ReadingThread {
+            id: Arc::clone(&setup.id),
+            source: Arc::clone(&setup.source),
+            batch_rows: setup.batch_rows,
+            pieces,
+            out,
+            wake: (start.wake)(),
+            abort: Arc::clone(&setup.abort),
+            metrics: Arc::clone(&setup.metrics),
+            node: setup.node,
+        };
+        let name = format!("read {}", setup.id);
+        let thread = std::thread::Builder::new()
+            .name(name)
+            .spawn(move || work.run());
+        if let Err(error) = &thread {
+            setup.abort.raise(dataflow_core::Error::resource(format!(
+                "cannot start a reading thread: {error}"
+            )));
+        }
+        Self {
+            setup,
+            outlet,
+            ticks: BTreeMap::new(),
+            end: None,
+            tokens: Some(tokens),
+            decoded,
+            thread: thread.ok(),
+            start,
+        }
+    }
+
+    /// Runs once.
+    pub fn activate(&mut self, activation: &mut Activation<'_>) {
+        let (ticks, end, tokens) = (&mut self.ticks, &mut self.end, &self.tokens);
+        activation.drain(0, &mut |tick, rights, parcel| match parcel {
+            Parcel::Token { piece, .. } => {
+                ticks.insert(tick, (rights(), 0));
+                if let Some(tokens) = tokens {
+                    // A thread that is gone has raised its error already.
+                    let _ = tokens.send((tick, *piece));
+                }
+            }
+            Parcel::End { .. } => *end = Some((tick, rights())),
+            _ => {}
+        });
+        if self.setup.abort.is_raised() {
+            return;
+        }
+        let abort = Arc::clone(&self.setup.abort);
+        let id = Arc::clone(&self.setup.id);
+        if abort.guard(&id, || self.pass_on(activation)) == Some(true) {
+            self.start.again.activate();
+        }
+        self.pass_on_end(activation);
+    }
+
+    /// Sends what was decoded; true if there may be more.
+    fn pass_on(&mut self, activation: &mut Activation<'_>) -> Result<bool> {
+        for _ in 0..FUEL {
+            match self.decoded.try_recv() {
+                Ok(FromThread::Some(tick, decoded)) => self.send(activation, tick, decoded)?,
+                Ok(FromThread::End(tick)) => {
+                    if let Some((rights, bytes)) = self.ticks.remove(&tick) {
+                        let facts = Facts {
+                            tick,
+                            worker: self.start.worker,
+                            bytes,
+                        };
+                        let port = self.setup.facts;
+                        send(
+                            &mut activation.outputs[port],
+                            &rights[port],
+                            Parcel::Facts(facts),
+                        );
+                    }
+                }
+                Err(TryRecvError::Empty | TryRecvError::Disconnected) => return Ok(false),
+            }
+        }
+        Ok(true)
+    }
+
+    fn send(&mut self, activation: &mut Activation<'_>, tick: u64, decoded: Decoded) -> Result<()> {
+        let Some((rights, bytes)) = self.ticks.get_mut(&tick) else {
+            return Ok(());
+        };
+        let rights = Rc::clone(rights);
+        let counters = self.setup.metrics.of(self.setup.node);
+        self.outlet.at(tick, false);
+        let good: usize = decoded.batches.iter().map(|(_, batch)| batch.len()).sum();
+        self.outlet.count_rows(good + decoded.bad.len());
+        self.outlet.bad(decoded.bad)?;
+        for (port, batch) in decoded.batches {
+            let size = batch.bytes();
+            *bytes += size;
+            counters
+                .rows_out
+                .fetch_add(batch.len() as u64, Ordering::Relaxed);
+            counters.batches_out.fetch_add(1, Ordering::Relaxed);
+            counters.bytes_out.fetch_add(size as u64, Ordering::Relaxed);
+            self.outlet.send(port, batch);
+        }
+        for (port, batch) in self.outlet.take() {
+            send(
+                &mut activation.outputs[port],
+                &rights[port],
+                Parcel::Rows {
+                    from: self.start.worker,
+                    batch,
+                },
+            );
+        }
+        Ok(())
+    }
+
+    fn pass_on_end(&mut self, activation: &mut Activation<'_>) {
+        let Some((_, rights)) = self.end.take() else {
+            return;
+        };
+        // Pieces still being read have earlier ticks: whoever waits for the end waits for them too.
+        let last = activation.outputs.len() - 1;
+        for port in (0..last).filter(|port| *port != self.setup.facts) {
+            let end = Parcel::End {
+                from: self.start.worker,
+                copies: self.start.workers,
+            };
+            send(&mut activation.outputs[port], &rights[port], end);
+        }
+        self.tokens = None;
+        self.setup
+            .metrics
+            .of(self.setup.node)
+            .finished
+            .store(1, Ordering::Relaxed);
+    }
+}
+
+impl Drop for ReadingOperator {
+    fn drop(&mut self) {
+        self.tokens = None;
+        // The thread may be waiting for room in this channel: closing it lets the thread go.
+        let (_, closed) = bounded(0);
+        self.decoded = closed;
+        if let Some(thread) = self.thread.take() {
+            // A panic in it was caught and reported by itself.
+            let _ = thread.join();
+        }
+    }
+}
+
+struct ReadingThread {
+    id: Arc<str>,
+    source: Arc<dyn Source>,
+    batch_rows: usize,
+    pieces: Receiver<(u64, Piece)>,
+    out: Sender<FromThread>,
+    wake: SyncActivator,
+    abort: Arc<Abort>,
+    metrics: Arc<Metrics>,
+    node: usize,
+}
+
+impl ReadingThread {
+    fn run(self) {
+        let abort = Arc::clone(&self.abort);
+        let id = Arc::clone(&self.id);
+        abort.guard(&id, || self.read_all());
+    }
+
+    fn read_all(&self) -> Result<()> {
+        let mut reader = self.source.reader()?;
+        while let Ok((tick, piece)) = self.pieces.recv() {
+            if self.abort.is_raised() || !self.read(reader.as_mut(), tick, piece)? {
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads one piece; false when nobody listens any more.
+    fn read(&self, reader: &mut dyn Reader, tick: u64, piece: Piece) -> Result<bool> {
+        let counters = self.metrics.of(self.node);
+        let input_bytes = piece.input_bytes;
+        let mut began = Instant::now();
+        reader.open(piece)?;
+        while let Some(decoded) = reader.next(self.batch_rows)? {
+            counters
+                .busy
+                .fetch_add(began.elapsed().as_nanos() as u64, Ordering::Relaxed);
+            if !self.tell(FromThread::Some(tick, decoded)) {
+                return Ok(false);
+            }
+            began = Instant::now();
+        }
+        counters
+            .input_bytes
+            .fetch_add(input_bytes, Ordering::Relaxed);
+        Ok(self.tell(FromThread::End(tick)))
+    }
+
+    fn tell(&self, what: FromThread) -> bool {
+        let told = self.out.send(what).is_ok();
+        // The worker may be gone; then the send has failed too.
+        let _ = self.wake.activate();
+        told
+    }
+}

@@ -1,0 +1,494 @@
+//! Runs a plan: builds the same timely dataflow on every worker, steps it until it is finished, commits the sinks.
+
+use std::collections::HashMap;
+use std::io::Write;
+use std::path::PathBuf;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex};
+
+use dataflow_core::error::Fault;
+use dataflow_core::memory::Gauge;
+use dataflow_core::plan::{Plan, Work};
+use dataflow_core::sink::Receipt;
+use dataflow_core::stage::{Spill, StageContext};
+use dataflow_core::transform::Emits;
+use dataflow_core::{Error, Result, SinkContext, Split, Stage};
+use timely::CommunicationConfig;
+use timely::dataflow::Scope;
+use timely::dataflow::operators::{Concatenate, ConnectLoop, Feedback};
+use timely::worker::Worker;
+
+use crate::abort::{Abort, from_panic, lock};
+use crate::demand::Demand;
+use crate::desk::{Desk, DeskSetup, DeskSource};
+use crate::fabric::{Parcels, Shape, Start, operator};
+use crate::layout::{Job, Layout, Operator, OutputRef, Shares, lay_out};
+use crate::message::Address;
+use crate::metrics::{Label, Metrics, Snapshot};
+use crate::outlet::{BadRowPolicy, Outlet, SplitNames};
+use crate::reading::{ReadingOperator, ReadingSetup};
+use crate::spill::{SpillFolder, SpillSpace};
+use crate::stages::{StageOperator, StageSetup};
+use crate::writing::{PreparedSinks, Writing};
+
+/// How a plan is run. None of this changes the result.
+#[derive(Clone)]
+pub struct Settings {
+    /// Worker threads.
+    pub workers: usize,
+    /// Bytes for queues and state together.
+    pub memory: usize,
+    /// Rows that a batch should have.
+    pub batch_rows: usize,
+    /// Where the spill folder is made.
+    pub spill_dir: PathBuf,
+    /// Bytes that may be spilled at a time.
+    pub spill_limit: Option<u64>,
+    /// What sinks take as standard output.
+    pub stdout: Arc<Mutex<dyn Write + Send>>,
+    /// The terminal's width, if standard output is one.
+    pub width: Option<usize>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            workers: 1,
+            memory: 256 << 20,
+            batch_rows: 8192,
+            spill_dir: std::env::temp_dir(),
+            spill_limit: None,
+            stdout: Arc::new(Mutex::new(std::io::stdout())),
+            width: None,
+        }
+    }
+}
+
+/// What a finished run has to say.
+#[derive(Clone, Debug)]
+pub struct Report {
+    /// The final numbers.
+    pub numbers: Snapshot,
+    /// What each sink made visible, by id.
+    pub receipts: Vec<(String, Receipt)>,
+    /// Worker threads.
+    pub workers: usize,
+}
+
+/// Stops a run from anywhere.
+#[derive(Clone)]
+pub struct Stop {
+    abort: Arc<Abort>,
+}
+
+impl Stop {
+    /// Stops the run: nothing appears under its final name.
+    pub fn stop(&self) {
+        self.because("the run was stopped");
+    }
+
+    /// Stops the run and says why.
+    pub fn because(&self, why: &str) {
+        self.abort.raise(Error::new(Fault::Stopped, why));
+    }
+}
+
+/// A plan about to be run.
+pub struct Run {
+    shared: Arc<Shared>,
+}
+
+/// Everything that all workers see.
+struct Shared {
+    plan: Plan,
+    layout: Layout,
+    settings: Settings,
+    shares: Shares,
+    splits: Vec<Vec<Split>>,
+    names: Arc<SplitNames>,
+    policies: Vec<Arc<BadRowPolicy>>,
+    abort: Arc<Abort>,
+    metrics: Arc<Metrics>,
+    demand: Arc<Demand>,
+    gauge: Arc<Gauge>,
+    spill: Arc<dyn Spill>,
+    prepared: PreparedSinks,
+}
+
+impl Run {
+    /// Prepares a run: lists the splits, lays out the operators, divides the memory.
+    ///
+    /// # Errors
+    /// When a source cannot list its splits.
+    pub fn new(plan: Plan, settings: Settings) -> Result<Self> {
+        let settings = Settings {
+            workers: settings.workers.max(1),
+            batch_rows: settings.batch_rows.max(1),
+            ..settings
+        };
+        let metrics = Metrics::new(plan.nodes.iter().map(label).collect());
+        let layout = lay_out(&plan, settings.workers);
+        let shares = layout.shares(settings.memory, settings.workers);
+        let mut splits = Vec::new();
+        for node in &layout.sources {
+            let node = &plan.nodes[*node];
+            if let Work::Source(source) = &node.work {
+                splits.push(
+                    source
+                        .splits()
+                        .map_err(|error| error.component(&*node.id))?,
+                );
+            }
+        }
+        for (node, splits) in layout.sources.iter().zip(&splits) {
+            announce(&metrics, *node, splits);
+        }
+        let names = splits
+            .iter()
+            .flatten()
+            .map(|split| Arc::clone(&split.name))
+            .collect();
+        let folder = SpillFolder::new(
+            settings.spill_dir.clone(),
+            settings.spill_limit,
+            Arc::clone(&metrics),
+        );
+        let gauge = Gauge::new();
+        metrics.watch_in_flight(Arc::clone(&gauge), shares.sources);
+        let policies = plan.nodes.iter().enumerate().map(|(node, planned)| {
+            Arc::new(BadRowPolicy::new(
+                Arc::clone(&planned.id),
+                node,
+                planned.on_error,
+            ))
+        });
+        let shared = Shared {
+            policies: policies.collect(),
+            names: Arc::new(SplitNames(names)),
+            abort: Abort::new(),
+            demand: Arc::new(Demand::new(&plan)),
+            spill: Arc::new(SpillSpace(folder)),
+            prepared: PreparedSinks::default(),
+            plan,
+            layout,
+            settings,
+            shares,
+            splits,
+            metrics,
+            gauge,
+        };
+        Ok(Self {
+            shared: Arc::new(shared),
+        })
+    }
+
+    /// The numbers, live.
+    pub fn metrics(&self) -> Arc<Metrics> {
+        Arc::clone(&self.shared.metrics)
+    }
+
+    /// A handle that stops the run.
+    pub fn stop_handle(&self) -> Stop {
+        Stop {
+            abort: Arc::clone(&self.shared.abort),
+        }
+    }
+
+    /// Runs to the end and makes the results visible.
+    ///
+    /// # Errors
+    /// The first error of any component; then nothing appears under a final name.
+    pub fn execute(self) -> Result<Report> {
+        let shared = Arc::clone(&self.shared);
+        let (builders, others) = CommunicationConfig::Process(shared.settings.workers)
+            .try_build()
+            .map_err(|error| Error::resource(format!("cannot start workers: {error}")))?;
+        let config = timely::WorkerConfig::default();
+        let work = move |worker: &mut Worker| work(&shared, worker);
+        let guards = timely::execute::execute_from(builders, others, config, work)
+            .map_err(|error| Error::resource(format!("cannot start workers: {error}")))?;
+        for result in guards.join() {
+            if let Err(error) = result {
+                self.shared
+                    .abort
+                    .raise(Error::internal(format!("a worker was lost: {error}")));
+            }
+        }
+        self.close()
+    }
+
+    fn close(self) -> Result<Report> {
+        let shared = self.shared;
+        if let Some(error) = shared.abort.reason() {
+            lock(&shared.prepared).clear();
+            return Err(error);
+        }
+        for policy in &shared.policies {
+            policy.judge(None)?;
+        }
+        let mut prepared = std::mem::take(&mut *lock(&shared.prepared));
+        prepared.sort_by_key(|sink| sink.node);
+        let mut receipts = Vec::new();
+        for sink in &mut prepared {
+            sink.writer
+                .commit()
+                .map_err(|error| error.component(&*sink.id))?;
+            receipts.push((sink.id.to_string(), sink.receipt.clone()));
+        }
+        Ok(Report {
+            numbers: shared.metrics.snapshot(),
+            receipts,
+            workers: shared.settings.workers,
+        })
+    }
+}
+
+fn label(node: &dataflow_core::plan::PlanNode) -> Label {
+    let family = match node.work {
+        Work::Source(_) => "source",
+        Work::Transform(_) => "transform",
+        Work::Sink(_) => "sink",
+    };
+    Label {
+        id: Arc::clone(&node.id),
+        type_name: node.type_name.clone(),
+        family,
+        ports: node.ports.iter().map(|port| port.name.clone()).collect(),
+    }
+}
+
+fn announce(metrics: &Metrics, node: usize, splits: &[Split]) {
+    let counters = metrics.of(node);
+    counters
+        .splits
+        .store(splits.len() as u64, Ordering::Relaxed);
+    if let Some(bytes) = splits.iter().map(|split| split.bytes).sum::<Option<u64>>() {
+        counters.input_total.store(bytes, Ordering::Relaxed);
+    }
+    if let Some(rows) = splits.iter().map(|split| split.rows).sum::<Option<u64>>() {
+        counters.rows_total.store(rows, Ordering::Relaxed);
+    }
+}
+
+/// One worker's life. Whatever happens, its dataflow is gone when this returns: timely would step it for ever otherwise.
+fn work(shared: &Arc<Shared>, worker: &mut Worker) {
+    shared.abort.wake_me();
+    let index = worker.next_dataflow_index();
+    let stepped = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        worker.dataflow::<u64, _, _>(|scope| build(shared, scope));
+        while !shared.abort.is_raised() && worker.has_dataflows() {
+            worker.step_or_park(None);
+        }
+    }));
+    if let Err(panic) = stepped {
+        shared.abort.raise(from_panic(panic.as_ref()));
+    }
+    for dataflow in worker.installed_dataflows() {
+        worker.drop_dataflow(dataflow);
+    }
+    worker.drop_dataflow(index);
+}
+
+/// Builds the dataflow. No barrier, no shared state that a failing worker would leave others waiting for.
+fn build<'s>(shared: &Arc<Shared>, scope: Scope<'s, u64>) {
+    let (progress_loop, progress) = scope.feedback(Default::default());
+    let (facts_loop, facts) = scope.feedback(Default::default());
+    let desk_shape = Shape {
+        name: "desk".to_string(),
+        inputs: vec![(progress, None), (facts, Some(Address::Written))],
+        outputs: shared.layout.sources.len(),
+        connected: false,
+    };
+    let tokens = operator(scope, desk_shape, |start| {
+        let mut desk = Desk::new(desk_setup(shared), start);
+        move |activation| desk.activate(activation)
+    });
+    let mut tokens: Vec<Option<Parcels<'s>>> = tokens.into_iter().map(Some).collect();
+    let mut streams: HashMap<OutputRef, Parcels<'s>> = HashMap::new();
+    let mut all_facts = Vec::new();
+    let mut all_progress = Vec::new();
+    for (index, job) in shared.layout.operators.iter().enumerate() {
+        let mut outputs = match &job.job {
+            Job::Read(number) => {
+                let Some(tokens) = tokens[*number].take() else {
+                    continue;
+                };
+                build_reader(shared, scope, job, *number, tokens)
+            }
+            _ => build_stage(shared, scope, job, &streams),
+        };
+        all_progress.extend(outputs.pop());
+        if matches!(job.job, Job::Read(_)) {
+            all_facts.extend(outputs.pop());
+        }
+        for (output, stream) in outputs.into_iter().enumerate() {
+            streams.insert(
+                OutputRef {
+                    operator: index,
+                    output,
+                },
+                stream,
+            );
+        }
+    }
+    scope.concatenate(all_progress).connect_loop(progress_loop);
+    scope.concatenate(all_facts).connect_loop(facts_loop);
+}
+
+fn desk_setup(shared: &Arc<Shared>) -> DeskSetup {
+    let mut sources = Vec::new();
+    let mut first_split = 0;
+    for (node, splits) in shared.layout.sources.iter().zip(&shared.splits) {
+        let planned = &shared.plan.nodes[*node];
+        if let Work::Source(source) = &planned.work {
+            sources.push(DeskSource {
+                node: *node,
+                id: Arc::clone(&planned.id),
+                source: Arc::clone(source),
+                splits: splits.clone(),
+                first_split,
+            });
+        }
+        first_split += splits.len() as u32;
+    }
+    DeskSetup {
+        sources,
+        share: shared.shares.sources,
+        gauge: Arc::clone(&shared.gauge),
+        abort: Arc::clone(&shared.abort),
+        metrics: Arc::clone(&shared.metrics),
+        demand: Arc::clone(&shared.demand),
+        policies: shared.policies.clone(),
+    }
+}
+
+fn outlet(shared: &Shared, job: &Operator) -> Outlet {
+    Outlet::new(
+        Arc::clone(&shared.policies[job.node]),
+        Arc::clone(&shared.names),
+        Arc::clone(&shared.metrics),
+        (job.wanted.clone(), job.errors),
+        job.amplifies.then_some(shared.shares.amplifying),
+    )
+}
+
+fn build_reader<'s>(
+    shared: &Arc<Shared>,
+    scope: Scope<'s, u64>,
+    job: &Operator,
+    number: usize,
+    tokens: Parcels<'s>,
+) -> Vec<Parcels<'s>> {
+    let node = shared.layout.sources[number];
+    let planned = &shared.plan.nodes[node];
+    let Work::Source(source) = &planned.work else {
+        return Vec::new();
+    };
+    let setup = ReadingSetup {
+        node,
+        id: Arc::clone(&planned.id),
+        source: Arc::clone(source),
+        facts: job.facts(),
+        batch_rows: shared.settings.batch_rows,
+        abort: Arc::clone(&shared.abort),
+        metrics: Arc::clone(&shared.metrics),
+    };
+    let shape = Shape {
+        name: job.name.clone(),
+        inputs: vec![(tokens, Some(Address::Written))],
+        outputs: job.outputs(),
+        connected: true,
+    };
+    let outlet = outlet(shared, job);
+    operator(scope, shape, |start| {
+        let mut reading = ReadingOperator::new(setup, outlet, start);
+        move |activation| reading.activate(activation)
+    })
+}
+
+fn build_stage<'s>(
+    shared: &Arc<Shared>,
+    scope: Scope<'s, u64>,
+    job: &Operator,
+    streams: &HashMap<OutputRef, Parcels<'s>>,
+) -> Vec<Parcels<'s>> {
+    let inputs: Vec<_> = job
+        .inputs
+        .iter()
+        .filter_map(|input| streams.get(input).cloned())
+        .collect();
+    let count = inputs.len();
+    let shape = Shape {
+        name: job.name.clone(),
+        inputs: inputs
+            .into_iter()
+            .map(|stream| (stream, job.address))
+            .collect(),
+        outputs: job.outputs(),
+        connected: true,
+    };
+    operator(scope, shape, |start| {
+        let stage = make_stage(shared, job, &start);
+        let mut stage = StageOperator::new(
+            stage_setup(shared, job),
+            stage,
+            outlet(shared, job),
+            count,
+            start,
+        );
+        move |activation| stage.activate(activation)
+    })
+}
+
+/// The stage of this worker, or none where all rows go to another.
+fn make_stage(shared: &Arc<Shared>, job: &Operator, start: &Start) -> Option<Box<dyn Stage>> {
+    if matches!(job.address, Some(Address::Worker(to)) if to != start.worker) {
+        return None;
+    }
+    let id = &shared.plan.nodes[job.node].id;
+    shared.abort.guard(id, || match &job.job {
+        Job::Stage(make) => make(StageContext {
+            id: Arc::clone(id),
+            worker: start.worker,
+            workers: start.workers,
+            batch_rows: shared.settings.batch_rows,
+            memory: shared.shares.state,
+            spill: Arc::clone(&shared.spill),
+        }),
+        Job::Write(sink) => {
+            let context = SinkContext {
+                id: Arc::clone(id),
+                stdout: Arc::clone(&shared.settings.stdout),
+                width: shared.settings.width,
+            };
+            let writer = sink.open(&context)?;
+            let prepared = Arc::clone(&shared.prepared);
+            Ok(
+                Box::new(Writing::new(job.node, Arc::clone(id), writer, prepared))
+                    as Box<dyn Stage>,
+            )
+        }
+        Job::Read(_) => Err(Error::internal("a reader is no stage")),
+    })
+}
+
+fn stage_setup(shared: &Arc<Shared>, job: &Operator) -> StageSetup {
+    StageSetup {
+        node: job.node,
+        id: Arc::clone(&shared.plan.nodes[job.node].id),
+        ordered: job.ordered,
+        number: job.number,
+        lanes: job.lanes,
+        sorts: job.emits == Emits::SortedAtEnd,
+        first: job.first,
+        last: job.last,
+        ports: job.ports,
+        batch_rows: shared.settings.batch_rows,
+        state_bytes: if job.stateful { shared.shares.state } else { 0 },
+        spool_bytes: shared.shares.waiting,
+        spill: Arc::clone(&shared.spill),
+        abort: Arc::clone(&shared.abort),
+        metrics: Arc::clone(&shared.metrics),
+        demand: Arc::clone(&shared.demand),
+    }
+}

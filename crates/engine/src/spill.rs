@@ -1,0 +1,394 @@
+//! Room on disk: sorted runs and queues as Arrow IPC files in a folder of the run's own, gone when nobody needs them.
+
+use std::fs::File;
+use std::io::{BufReader, BufWriter, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use arrow_array::cast::AsArray;
+use arrow_array::types::UInt64Type;
+use arrow_array::{Array, ArrayRef, BinaryArray, RecordBatch};
+use arrow_ipc::CompressionType;
+use arrow_ipc::reader::StreamReader;
+use arrow_ipc::writer::{IpcWriteOptions, StreamWriter};
+use arrow_schema::{DataType, Field, Schema, SchemaRef};
+use dataflow_core::runs::Run;
+use dataflow_core::stage::{Spill, SpillWriter, Spilled};
+use dataflow_core::{Batch, Error, Places, Result};
+
+use crate::abort::lock;
+use crate::metrics::Metrics;
+
+const PREFIX: &str = "dataflow-spill-";
+const PLACES: &str = "\u{1}places";
+const ORDER: &str = "\u{1}order";
+
+/// The spill folder of a run. It is made when first needed, and removed with this value.
+pub struct SpillFolder {
+    parent: PathBuf,
+    limit: Option<u64>,
+    folder: std::sync::Mutex<Option<tempfile::TempDir>>,
+    used: AtomicU64,
+    next: AtomicU64,
+    metrics: Arc<Metrics>,
+}
+
+impl SpillFolder {
+    /// Spills below `parent`, at most `limit` bytes at a time.
+    pub fn new(parent: PathBuf, limit: Option<u64>, metrics: Arc<Metrics>) -> Arc<Self> {
+        Arc::new(Self {
+            parent,
+            limit,
+            folder: std::sync::Mutex::new(None),
+            used: AtomicU64::new(0),
+            next: AtomicU64::new(0),
+            metrics,
+        })
+    }
+
+    /// A path for a new file.
+    fn path(&self) -> Result<PathBuf> {
+        let mut folder = lock(&self.folder);
+        if folder.is_none() {
+            std::fs::create_dir_all(&self.parent)
+                .map_err(|e| Error::io("make the spill folder", self.parent.display(), &e))?;
+            remove_leftovers(&self.parent);
+            let made = tempfile::Builder::new()
+                .prefix(&format!("{PREFIX}{}-", std::process::id()))
+                .tempdir_in(&self.parent)
+                .map_err(|e| Error::io("make the spill folder", self.parent.display(), &e))?;
+            *folder = Some(made);
+        }
+        let number = self.next.fetch_add(1, Ordering::Relaxed);
+        let made = folder
+            .as_ref()
+            .ok_or_else(|| Error::internal("the spill folder is gone"))?;
+        Ok(made.path().join(format!("{number}.arrow")))
+    }
+}
+
+/// Removes the folders that runs left behind whose process is gone.
+fn remove_leftovers(parent: &Path) {
+    let Ok(entries) = std::fs::read_dir(parent) else {
+        return;
+    };
+    for entry in entries.flatten() {
+        let name = entry.file_name();
+        let Some(rest) = name.to_str().and_then(|name| name.strip_prefix(PREFIX)) else {
+            continue;
+        };
+        let Some(Ok(process)) = rest.split('-').next().map(str::parse::<u32>) else {
+            continue;
+        };
+        if !Path::new(&format!("/proc/{process}")).exists() {
+            let removed = std::fs::remove_dir_all(entry.path());
+            tracing::debug!(folder = %entry.path().display(), ok = removed.is_ok(), "removed a leftover spill folder");
+        }
+    }
+}
+
+/// The spill folder as stages see it.
+pub struct SpillSpace(pub Arc<SpillFolder>);
+
+impl Spill for SpillSpace {
+    fn begin(&self, id: &str, schema: SchemaRef) -> Result<Box<dyn SpillWriter>> {
+        let path = self.0.path().map_err(|error| error.component(id))?;
+        Ok(Box::new(Writing {
+            id: id.to_string(),
+            rows_schema: schema,
+            file: Some(OnDisk {
+                path,
+                folder: Arc::clone(&self.0),
+                bytes: 0,
+            }),
+            writer: None,
+            rows: 0,
+        }))
+    }
+}
+
+/// A file that is removed, and its bytes given back, when this is dropped.
+struct OnDisk {
+    path: PathBuf,
+    folder: Arc<SpillFolder>,
+    bytes: u64,
+}
+
+impl OnDisk {
+    fn grow(&mut self, id: &str, to: u64) -> Result<()> {
+        let more = to.saturating_sub(self.bytes);
+        self.bytes = to;
+        let used = self.folder.used.fetch_add(more, Ordering::Relaxed) + more;
+        self.folder.metrics.spilled(id, more);
+        match self.folder.limit {
+            Some(limit) if used > limit => Err(Error::resource(format!(
+                "spilled {used} bytes, more than the limit of {limit} bytes"
+            ))
+            .component(id)
+            .file(self.folder.parent.display().to_string())
+            .help("raise `engine.spill.limit`, or give the run more `engine.memory`")),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Drop for OnDisk {
+    fn drop(&mut self) {
+        self.folder.used.fetch_sub(self.bytes, Ordering::Relaxed);
+        // A file that cannot be removed goes with its folder at the end of the run.
+        let _ = std::fs::remove_file(&self.path);
+    }
+}
+
+/// Counts what passes through to the file.
+struct Counted {
+    out: BufWriter<File>,
+    bytes: u64,
+}
+
+impl Write for Counted {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        let written = self.out.write(bytes)?;
+        self.bytes += written as u64;
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.out.flush()
+    }
+}
+
+struct Writing {
+    id: String,
+    rows_schema: SchemaRef,
+    file: Option<OnDisk>,
+    writer: Option<StreamWriter<Counted>>,
+    rows: u64,
+}
+
+impl Writing {
+    fn start(&mut self, schema: &Schema) -> Result<()> {
+        let file = self
+            .file
+            .as_ref()
+            .ok_or_else(|| Error::internal("a spill was finished twice"))?;
+        let out =
+            File::create(&file.path).map_err(|e| Error::io("spill", file.path.display(), &e))?;
+        let out = Counted {
+            out: BufWriter::with_capacity(1 << 16, out),
+            bytes: 0,
+        };
+        let options = IpcWriteOptions::default()
+            .try_with_compression(Some(CompressionType::LZ4_FRAME))
+            .and_then(|options| StreamWriter::try_new_with_options(out, schema, options));
+        self.writer = Some(options.map_err(|e| self.failed(&e))?);
+        Ok(())
+    }
+
+    fn failed(&self, error: &arrow_schema::ArrowError) -> Error {
+        let made = match error {
+            arrow_schema::ArrowError::IoError(_, io) => {
+                let path = self
+                    .file
+                    .as_ref()
+                    .map_or_else(String::new, |f| f.path.display().to_string());
+                Error::io("spill", path, io)
+            }
+            other => Error::internal(format!("cannot spill: {other}")),
+        };
+        made.component(&self.id)
+    }
+}
+
+impl SpillWriter for Writing {
+    fn write(&mut self, batch: &Batch) -> Result<()> {
+        let rows = with_facts(batch)?;
+        if self.writer.is_none() {
+            self.start(rows.schema().as_ref())?;
+        }
+        if let Some(writer) = self.writer.as_mut() {
+            let written = writer.write(&rows);
+            let bytes = writer.get_ref().bytes;
+            written.map_err(|e| self.failed(&e))?;
+            self.rows += batch.len() as u64;
+            let id = self.id.clone();
+            if let Some(file) = self.file.as_mut() {
+                file.grow(&id, bytes)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn finish(mut self: Box<Self>) -> Result<Box<dyn Spilled>> {
+        if self.writer.is_none() {
+            let schema = Arc::clone(&self.rows_schema);
+            self.start(&schema)?;
+        }
+        if let Some(mut writer) = self.writer.take() {
+            let ended = writer
+                .finish()
+                .and_then(|()| writer.get_mut().flush().map_err(Into::into));
+            ended.map_err(|e| self.failed(&e))?;
+        }
+        let file = self
+            .file
+            .take()
+            .ok_or_else(|| Error::internal("a spill was finished twice"))?;
+        Ok(Box::new(Finished {
+            id: self.id.clone(),
+            file: Arc::new(file),
+            rows: self.rows,
+        }))
+    }
+}
+
+struct Finished {
+    id: String,
+    file: Arc<OnDisk>,
+    rows: u64,
+}
+
+impl Spilled for Finished {
+    fn bytes(&self) -> u64 {
+        self.file.bytes
+    }
+
+    fn rows(&self) -> u64 {
+        self.rows
+    }
+
+    fn read(&self) -> Result<Box<dyn Run>> {
+        let failed = |error: &dyn std::fmt::Display| {
+            Error::resource(format!("cannot read back what was spilled: {error}"))
+                .component(&self.id)
+                .file(self.file.path.display().to_string())
+        };
+        let file = File::open(&self.file.path).map_err(|e| failed(&e))?;
+        let reader = StreamReader::try_new(BufReader::with_capacity(1 << 16, file), None)
+            .map_err(|e| failed(&e))?;
+        Ok(Box::new(ReadBack {
+            reader,
+            _file: Arc::clone(&self.file),
+            id: self.id.clone(),
+        }))
+    }
+}
+
+struct ReadBack {
+    reader: StreamReader<BufReader<File>>,
+    _file: Arc<OnDisk>,
+    id: String,
+}
+
+impl Run for ReadBack {
+    fn next(&mut self) -> Result<Option<Batch>> {
+        match self.reader.next() {
+            None => Ok(None),
+            Some(Ok(rows)) => without_facts(&rows).map(Some),
+            Some(Err(error)) => Err(Error::resource(format!(
+                "cannot read back what was spilled: {error}"
+            ))
+            .component(&self.id)),
+        }
+    }
+}
+
+/// Places and order keys as columns.
+fn with_facts(batch: &Batch) -> Result<RecordBatch> {
+    let rows = batch.rows();
+    let mut fields: Vec<_> = rows.schema().fields().iter().cloned().collect();
+    let mut columns: Vec<ArrayRef> = rows.columns().to_vec();
+    if let Some(places) = batch.places().numbers(batch.len()) {
+        fields.push(Arc::new(Field::new(PLACES, DataType::UInt64, false)));
+        columns.push(Arc::new(places));
+    }
+    if let Some(order) = batch.order() {
+        fields.push(Arc::new(Field::new(ORDER, DataType::Binary, false)));
+        columns.push(Arc::new(order.clone()));
+    }
+    let options = arrow_array::RecordBatchOptions::new().with_row_count(Some(batch.len()));
+    Ok(RecordBatch::try_new_with_options(
+        Arc::new(Schema::new(fields)),
+        columns,
+        &options,
+    )?)
+}
+
+fn without_facts(rows: &RecordBatch) -> Result<Batch> {
+    let schema = rows.schema();
+    let mine = |name: &str| name == PLACES || name == ORDER;
+    let kept: Vec<usize> = (0..rows.num_columns())
+        .filter(|i| !mine(schema.field(*i).name()))
+        .collect();
+    let mut batch = Batch::new(rows.project(&kept)?);
+    if let Some(places) = rows.column_by_name(PLACES) {
+        batch = batch.with_places(Places::Each(
+            places.as_primitive::<UInt64Type>().values().clone(),
+        ));
+    }
+    if let Some(order) = rows.column_by_name(ORDER) {
+        batch = batch.with_order(Some(BinaryArray::from(order.to_data())));
+    }
+    Ok(batch)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use arrow_array::Int64Array;
+    use arrow_array::types::Int64Type;
+    use dataflow_core::Place;
+
+    fn batch(values: &[i64]) -> Batch {
+        let column: ArrayRef = Arc::new(Int64Array::from(values.to_vec()));
+        let order = BinaryArray::from_iter_values(values.iter().map(|v| v.to_be_bytes()));
+        Batch::new(RecordBatch::try_from_iter([("x", column)]).expect("one column"))
+            .with_places(Places::From(Place(7)))
+            .with_order(Some(order))
+    }
+
+    #[test]
+    fn what_is_spilled_comes_back_and_leaves_nothing_behind() {
+        let parent = tempfile::tempdir().expect("a folder");
+        let folder = SpillFolder::new(parent.path().to_path_buf(), None, Metrics::new(vec![]));
+        let space = SpillSpace(Arc::clone(&folder));
+        let first = batch(&[1, 2, 3]);
+        let mut writer = space.begin("sorter", first.schema()).expect("begins");
+        writer.write(&first).expect("writes");
+        writer.write(&batch(&[4])).expect("writes");
+        let spilled = writer.finish().expect("finishes");
+        assert_eq!(spilled.rows(), 4);
+        let mut run = spilled.read().expect("opens");
+        drop(spilled);
+        let back = run.next().expect("reads").expect("rows");
+        assert_eq!(
+            back.rows().column(0).as_primitive::<Int64Type>().values(),
+            &[1, 2, 3]
+        );
+        assert_eq!(back.places().get(2), Some(Place(9)));
+        assert_eq!(
+            back.order().map(|o| o.value(0).to_vec()),
+            Some(1_i64.to_be_bytes().to_vec())
+        );
+        assert!(run.next().expect("reads").is_some());
+        assert!(run.next().expect("reads").is_none());
+        drop(run);
+        assert_eq!(folder.used.load(Ordering::Relaxed), 0);
+        drop((space, folder));
+        assert_eq!(std::fs::read_dir(parent.path()).expect("lists").count(), 0);
+    }
+
+    #[test]
+    fn the_limit_is_an_error_that_says_what_to_do() {
+        let parent = tempfile::tempdir().expect("a folder");
+        let folder = SpillFolder::new(parent.path().to_path_buf(), Some(10), Metrics::new(vec![]));
+        let mut writer = SpillSpace(folder)
+            .begin("sorter", batch(&[1]).schema())
+            .expect("begins");
+        let error = writer
+            .write(&batch(&[1, 2, 3]))
+            .expect_err("past the limit");
+        assert!(error.to_string().contains("engine.spill.limit"), "{error}");
+    }
+}

@@ -1,0 +1,523 @@
+//! Runs one stage of a component on one worker: inputs in the asked order, a bounded amount of work at a time, the end.
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+use dataflow_core::stage::Spill;
+use dataflow_core::{Batch, Flow, Place, Places, Result, Stage};
+
+use crate::abort::Abort;
+use crate::demand::Demand;
+use crate::fabric::{Activation, Start, send};
+use crate::inlet::{Inlet, Next, Rights};
+use crate::message::Parcel;
+use crate::metrics::Metrics;
+use crate::outlet::Outlet;
+use crate::spool::Spool;
+
+/// How many calls of a stage one activation makes at most, so that a worker stays fair to its operators.
+const FUEL: usize = 8;
+
+/// What an operator that runs a stage needs to know.
+pub struct StageSetup {
+    /// The component's index in the plan and its id.
+    pub node: usize,
+    /// Its id.
+    pub id: Arc<str>,
+    /// Whether rows come in order: tick by tick, run merged with run, input after input.
+    pub ordered: bool,
+    /// Whether rows without places are numbered as they come.
+    pub number: bool,
+    /// Whether all workers write at the end, each a sorted run.
+    pub sorts: bool,
+    /// Whether rows are marked with the number of the input that they came through.
+    pub lanes: bool,
+    /// Whether this is the component's first stage, the last, or both; rows are counted there.
+    pub first: bool,
+    /// Whether this is the last stage.
+    pub last: bool,
+    /// Outputs that the stage writes to; `errors` and the outlet for progress alone come behind.
+    pub ports: usize,
+    /// How many rows a batch should have.
+    pub batch_rows: usize,
+    /// The bytes of state that it may hold; 0 if it holds none.
+    pub state_bytes: usize,
+    /// Bytes that each waiting input may hold in memory.
+    pub spool_bytes: usize,
+    /// Where waiting inputs go.
+    pub spill: Arc<dyn Spill>,
+    /// The switch that stops the run.
+    pub abort: Arc<Abort>,
+    /// The numbers.
+    pub metrics: Arc<Metrics>,
+    /// Who still wants rows.
+    pub demand: Arc<Demand>,
+}
+
+/// Where the stage is in its life.
+enum Phase {
+    /// Takes batches.
+    Running,
+    /// Called again and again until it has nothing more to write; at the end of input when the flag is set.
+    Writing {
+        tick: u64,
+        rights: Rights,
+        ending: bool,
+    },
+    /// Has said that it needs nothing more; waits for the end of its inputs.
+    Done,
+    /// Has ended and passed the end on.
+    Over,
+}
+
+/// A stage on one worker, with its inputs.
+pub struct StageOperator {
+    setup: StageSetup,
+    stage: Option<Box<dyn Stage>>,
+    outlet: Outlet,
+    inlets: Vec<Inlet>,
+    spools: Vec<Option<Spool>>,
+    /// The input whose turn it is, where order counts.
+    turn: usize,
+    /// The rights of the end of the last input whose turn is over.
+    held: Option<(u64, Rights)>,
+    /// The latest end of an input, unless another input is sure to end later: every worker ends at this tick, in
+    /// whatever order it learns of its inputs' ends.
+    last_end: Option<(u64, Rights)>,
+    phase: Phase,
+    numbered: u64,
+    blocked_since: Option<Instant>,
+    seen: (u64, u64),
+    warned: bool,
+    start: Start,
+}
+
+impl StageOperator {
+    /// An operator around `stage`; none on a worker that only passes the end on.
+    pub fn new(
+        setup: StageSetup,
+        stage: Option<Box<dyn Stage>>,
+        mut outlet: Outlet,
+        inputs: usize,
+        mut start: Start,
+    ) -> Self {
+        start.capabilities.clear();
+        let wake = Arc::new(std::sync::Mutex::new((start.wake)()));
+        if setup.sorts {
+            outlet.hold_bad_rows();
+        }
+        outlet.wake_with(move || {
+            // The worker may be gone already; then there is nobody to wake.
+            let _ = crate::abort::lock(&wake).activate();
+        });
+        let spool = |i: usize| {
+            let waits = setup.ordered && i > 0 && stage.is_some();
+            waits.then(|| {
+                Spool::new(
+                    Arc::clone(&setup.id),
+                    Arc::clone(&setup.spill),
+                    setup.spool_bytes,
+                )
+            })
+        };
+        Self {
+            spools: (0..inputs).map(spool).collect(),
+            inlets: (0..inputs).map(|_| Inlet::new(start.workers)).collect(),
+            stage,
+            outlet,
+            turn: 0,
+            held: None,
+            last_end: None,
+            phase: Phase::Running,
+            numbered: 0,
+            blocked_since: None,
+            seen: (0, 0),
+            warned: false,
+            start,
+            setup,
+        }
+    }
+
+    /// Runs once.
+    pub fn activate(&mut self, activation: &mut Activation<'_>) {
+        self.receive(activation);
+        if self.setup.abort.is_raised() || matches!(self.phase, Phase::Over) {
+            self.forget(activation);
+            return;
+        }
+        let abort = Arc::clone(&self.setup.abort);
+        let id = Arc::clone(&self.setup.id);
+        let began = Instant::now();
+        let more = abort.guard(&id, || self.work(activation));
+        let counters = self.setup.metrics.of(self.setup.node);
+        counters
+            .busy
+            .fetch_add(began.elapsed().as_nanos() as u64, Ordering::Relaxed);
+        self.forget(activation);
+        self.show_state();
+        if more == Some(true) {
+            self.start.again.activate();
+        }
+    }
+
+    /// Gives rights back that are not needed any more; others may be waiting for that.
+    fn forget(&mut self, activation: &Activation<'_>) {
+        for (input, inlet) in self.inlets.iter_mut().enumerate() {
+            inlet.forget(|tick| activation.may_come(input, tick));
+        }
+        let Some((tick, _)) = self.last_end else {
+            return;
+        };
+        let mut inlets = self.inlets.iter().enumerate();
+        if inlets.any(|(input, inlet)| !activation.may_come(input, tick) && inlet.ends_after(tick))
+        {
+            self.last_end = None;
+        }
+    }
+
+    fn receive(&mut self, activation: &mut Activation<'_>) {
+        let unwanted = self.stage.is_none() || matches!(self.phase, Phase::Done | Phase::Over);
+        let ordered = self.setup.ordered;
+        for (input, inlet) in self.inlets.iter_mut().enumerate() {
+            activation.drain(input, &mut |tick, rights, parcel| match parcel {
+                Parcel::Rows { from, batch } if !unwanted => {
+                    inlet.rows(tick, rights, from, batch, ordered)
+                }
+                Parcel::End { from, .. } => inlet.end(tick, rights, from),
+                _ => {}
+            });
+        }
+    }
+
+    /// Works until the fuel is used up (then true), or there is nothing to do.
+    fn work(&mut self, activation: &mut Activation<'_>) -> Result<bool> {
+        for _ in 0..FUEL {
+            if matches!(self.phase, Phase::Writing { .. }) {
+                if !self.write_on(activation)? {
+                    return Ok(false);
+                }
+                continue;
+            }
+            if matches!(self.phase, Phase::Running)
+                && let Some((tick, rights, batch)) = self.next_batch(activation)?
+            {
+                self.take(activation, tick, rights, batch)?;
+                continue;
+            }
+            if !self.settle(activation)? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    fn next_batch(&mut self, activation: &Activation<'_>) -> Result<Option<(u64, Rights, Batch)>> {
+        let next = if self.setup.ordered {
+            self.next_in_order(activation)?
+        } else {
+            self.next_of_any()
+        };
+        match next {
+            Next::Batch(tick, rights, batch) => Ok(Some((tick, rights, self.numbered(batch)?))),
+            Next::Nothing => Ok(None),
+        }
+    }
+
+    fn next_of_any(&mut self) -> Next {
+        for (lane, inlet) in self.inlets.iter_mut().enumerate() {
+            if let Next::Batch(tick, rights, batch) = inlet.any() {
+                let batch = if self.setup.lanes {
+                    in_lane(batch, lane as u32)
+                } else {
+                    batch
+                };
+                return Next::Batch(tick, rights, batch);
+            }
+        }
+        Next::Nothing
+    }
+
+    /// Inputs whose turn has not come wait in their spools; then the spool of the input whose turn it is; then itself.
+    fn next_in_order(&mut self, activation: &Activation<'_>) -> Result<Next> {
+        let rows = self.setup.batch_rows;
+        let held = self.held.as_ref().map(|(tick, _)| *tick);
+        for input in self.turn + 1..self.inlets.len() {
+            while let Next::Batch(_, _, batch) =
+                self.inlets[input].ordered(rows, |t| activation.may_come(input, t))?
+            {
+                if let Some(spool) = self.spools[input].as_mut() {
+                    spool.push(batch)?;
+                }
+            }
+        }
+        let turn = self.turn;
+        let may_come = |tick: u64| activation.may_come(turn, tick);
+        if let (Some(spool), Some(held_tick)) = (self.spools[turn].as_mut(), held) {
+            // What arrived up to the tick at which the turn came is written at that tick, behind what waits already.
+            while self.inlets[turn]
+                .first_tick()
+                .is_some_and(|tick| tick <= held_tick)
+            {
+                match self.inlets[turn].ordered(rows, may_come)? {
+                    Next::Batch(_, _, batch) => spool.push(batch)?,
+                    Next::Nothing => return Ok(Next::Nothing),
+                }
+            }
+            if may_come(held_tick) && !self.inlets[turn].is_over() {
+                return Ok(Next::Nothing);
+            }
+            if let (Some(batch), Some((tick, rights))) = (spool.pop()?, self.held.as_ref()) {
+                return Ok(Next::Batch(*tick, Rc::clone(rights), batch));
+            }
+            self.spools[turn] = None;
+        }
+        if !self.inlets[turn].is_over() {
+            // A live input needs no held rights: each batch brings its own.
+            self.held = None;
+        }
+        self.inlets[turn].ordered(rows, may_come)
+    }
+
+    fn numbered(&mut self, batch: Batch) -> Result<Batch> {
+        if !self.setup.number || *batch.places() != Places::Unknown {
+            return Ok(batch);
+        }
+        let first = Place::new(0, self.numbered)?;
+        self.numbered += batch.len() as u64;
+        Ok(batch.with_places(Places::From(first)))
+    }
+
+    fn take(
+        &mut self,
+        activation: &mut Activation<'_>,
+        tick: u64,
+        rights: Rights,
+        batch: Batch,
+    ) -> Result<()> {
+        let Some(stage) = self.stage.as_mut() else {
+            return Ok(());
+        };
+        if self.setup.first {
+            let counters = self.setup.metrics.of(self.setup.node);
+            counters
+                .rows_in
+                .fetch_add(batch.len() as u64, Ordering::Relaxed);
+            counters.batches_in.fetch_add(1, Ordering::Relaxed);
+            counters
+                .bytes_in
+                .fetch_add(batch.bytes() as u64, Ordering::Relaxed);
+            self.outlet.at(tick, false);
+            self.outlet.count_rows(batch.len());
+        }
+        let oldest = is_oldest(activation, &self.inlets, tick);
+        self.outlet.at(tick, oldest);
+        let flow = stage.on_batch(batch, &mut self.outlet)?;
+        self.flush(activation, &rights);
+        self.follow(flow, tick, rights, false);
+        Ok(())
+    }
+
+    /// Calls a stage that has more to write, unless there is no room. Returns whether anything was done.
+    fn write_on(&mut self, activation: &mut Activation<'_>) -> Result<bool> {
+        let Phase::Writing {
+            tick,
+            rights,
+            ending,
+        } = &self.phase
+        else {
+            return Ok(false);
+        };
+        let (tick, rights, ending) = (*tick, Rc::clone(rights), *ending);
+        let oldest = is_oldest(activation, &self.inlets, tick);
+        self.outlet.at(tick, oldest);
+        if dataflow_core::Output::full(&self.outlet) {
+            self.blocked_since.get_or_insert_with(Instant::now);
+            return Ok(false);
+        }
+        if let Some(since) = self.blocked_since.take() {
+            let counters = self.setup.metrics.of(self.setup.node);
+            counters
+                .blocked
+                .fetch_add(since.elapsed().as_nanos() as u64, Ordering::Relaxed);
+        }
+        let Some(stage) = self.stage.as_mut() else {
+            return Ok(false);
+        };
+        let flow = stage.more(&mut self.outlet)?;
+        self.flush(activation, &rights);
+        self.follow(flow, tick, Rc::clone(&rights), ending);
+        if matches!(self.phase, Phase::Over) {
+            self.pass_on_end(activation, &rights)?;
+        }
+        Ok(true)
+    }
+
+    fn follow(&mut self, flow: Flow, tick: u64, rights: Rights, ending: bool) {
+        self.phase = match flow {
+            Flow::More => Phase::Writing {
+                tick,
+                rights,
+                ending,
+            },
+            _ if ending => Phase::Over,
+            Flow::Ready => Phase::Running,
+            Flow::Done => {
+                self.setup.demand.done(self.setup.node);
+                self.inlets.iter_mut().for_each(Inlet::discard);
+                self.spools.iter_mut().for_each(|spool| *spool = None);
+                if !self.inlets.iter().all(Inlet::is_over) {
+                    self.held = None;
+                }
+                Phase::Done
+            }
+        };
+    }
+
+    /// Looks for inputs that have ended. Returns whether something changed.
+    fn settle(&mut self, activation: &mut Activation<'_>) -> Result<bool> {
+        let takes_turns =
+            self.setup.ordered && self.stage.is_some() && !matches!(self.phase, Phase::Done);
+        let mut changed = false;
+        for input in 0..self.inlets.len() {
+            let ended = self.inlets[input].settle(|tick| activation.may_come(input, tick));
+            if let Some(end) = ended {
+                changed = true;
+                if takes_turns && input == self.turn {
+                    self.held.get_or_insert_with(|| end.clone());
+                }
+                if self.last_end.as_ref().is_none_or(|(tick, _)| *tick < end.0) {
+                    self.last_end = Some(end);
+                }
+            }
+        }
+        if takes_turns {
+            let spooled = self.spools[self.turn].is_some();
+            if self.inlets[self.turn].is_over() && !spooled && self.turn + 1 < self.inlets.len() {
+                self.turn += 1;
+                return Ok(true);
+            }
+            if spooled {
+                return Ok(changed);
+            }
+        }
+        if !self.inlets.iter().all(Inlet::is_over) {
+            return Ok(changed);
+        }
+        let Some((tick, rights)) = self.last_end.take() else {
+            return Ok(false);
+        };
+        // An earlier right would keep whoever reads this from taking what is written now.
+        self.held = None;
+        self.finish(activation, tick, rights)?;
+        Ok(true)
+    }
+
+    fn finish(&mut self, activation: &mut Activation<'_>, tick: u64, rights: Rights) -> Result<()> {
+        self.outlet.at(tick, true);
+        let flow = match (&self.phase, self.stage.as_mut()) {
+            (Phase::Running | Phase::Done, Some(stage)) => stage.on_end(&mut self.outlet)?,
+            _ => Flow::Ready,
+        };
+        self.flush(activation, &rights);
+        self.follow(flow, tick, Rc::clone(&rights), true);
+        if matches!(self.phase, Phase::Over) {
+            self.pass_on_end(activation, &rights)?;
+        }
+        Ok(())
+    }
+
+    fn flush(&mut self, activation: &mut Activation<'_>, rights: &Rights) {
+        let counters = self.setup.metrics.of(self.setup.node);
+        for (port, batch) in self.outlet.take() {
+            if self.setup.last && port < self.setup.ports {
+                counters
+                    .rows_out
+                    .fetch_add(batch.len() as u64, Ordering::Relaxed);
+                counters.port(port, batch.len() as u64);
+                counters.batches_out.fetch_add(1, Ordering::Relaxed);
+                counters
+                    .bytes_out
+                    .fetch_add(batch.bytes() as u64, Ordering::Relaxed);
+            }
+            send(
+                &mut activation.outputs[port],
+                &rights[port],
+                Parcel::Rows {
+                    from: self.start.worker,
+                    batch,
+                },
+            );
+        }
+    }
+
+    fn pass_on_end(&mut self, activation: &mut Activation<'_>, rights: &Rights) -> Result<()> {
+        self.outlet.release()?;
+        self.flush(activation, rights);
+        // Dropped here rather than with the dataflow: state and files are not needed any more.
+        self.stage = None;
+        // The last output carries progress alone.
+        for port in 0..activation.outputs.len() - 1 {
+            let end = Parcel::End {
+                from: self.start.worker,
+                copies: self.start.workers,
+            };
+            send(&mut activation.outputs[port], &rights[port], end);
+        }
+        self.held = None;
+        self.last_end = None;
+        if self.setup.last {
+            self.setup
+                .metrics
+                .of(self.setup.node)
+                .finished
+                .store(1, Ordering::Relaxed);
+        }
+        Ok(())
+    }
+
+    /// Shows how much state this worker holds, as a difference to what it showed before.
+    fn show_state(&mut self) {
+        let now = self
+            .stage
+            .as_ref()
+            .map_or((0, 0), |stage| (stage.bytes() as u64, stage.keys() as u64));
+        let counters = self.setup.metrics.of(self.setup.node);
+        counters
+            .state_bytes
+            .fetch_add(now.0.wrapping_sub(self.seen.0), Ordering::Relaxed);
+        counters
+            .keys
+            .fetch_add(now.1.wrapping_sub(self.seen.1), Ordering::Relaxed);
+        self.seen = now;
+        let near = self.setup.state_bytes / 5 * 4;
+        if !self.warned && near > 0 && now.0 > near as u64 {
+            self.warned = true;
+            tracing::warn!(
+                component = %self.setup.id,
+                bytes = now.0,
+                share = self.setup.state_bytes,
+                "state has reached 80 % of its share of `engine.memory`; beyond it, it goes to disk"
+            );
+        }
+    }
+}
+
+fn is_oldest(activation: &Activation<'_>, inlets: &[Inlet], tick: u64) -> bool {
+    tick == 0 || (0..inlets.len()).all(|input| !activation.may_come(input, tick - 1))
+}
+
+/// The batch with its rows' places in a lane, so that places tell the inputs of a union apart.
+fn in_lane(batch: Batch, lane: u32) -> Batch {
+    let places = match batch.places() {
+        Places::Unknown => Places::Unknown,
+        Places::From(first) => Places::From(first.in_lane(lane)),
+        Places::Each(each) => Places::Each(
+            each.iter()
+                .map(|place| Place(*place).in_lane(lane).0)
+                .collect(),
+        ),
+    };
+    batch.with_places(places)
+}

@@ -1,0 +1,213 @@
+//! The engine's settings: `[engine]` and `[metrics]`.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use dataflow_core::config::{Key, Node, Tree};
+use dataflow_core::units::Bytes;
+use dataflow_core::{Located, Problem, Problems};
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use crate::time;
+
+/// How a pipeline is to be run, with every default filled in.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Settings {
+    /// Workers; 0 means one per core that the process may use.
+    pub workers: usize,
+    /// The budget for queues and state together.
+    pub memory: Bytes,
+    /// Rows in a batch.
+    pub batch_rows: usize,
+    /// Where state goes that does not fit; none means the system's folder for temporary files.
+    pub spill_dir: Option<PathBuf>,
+    /// How many bytes may go there; none means as many as fit.
+    pub spill_limit: Option<Bytes>,
+    /// The value of `run_time()` as the file gives it, nanoseconds since 1970.
+    pub run_time: Option<i64>,
+    /// Where Prometheus metrics are served.
+    pub metrics_listen: Option<SocketAddr>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            workers: 0,
+            memory: Bytes(256 << 20),
+            batch_rows: 8192,
+            spill_dir: None,
+            spill_limit: None,
+            run_time: None,
+            metrics_listen: None,
+        }
+    }
+}
+
+/// How the engine works. Nothing here changes a result.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct EngineTable {
+    /// Worker threads. 0, the default, is one per core that the process may use (limits of a container count).
+    workers: Option<Located<u32>>,
+    /// Memory for queues and state together; the default is `"256MiB"`. State beyond it spills to disk.
+    memory: Option<Located<Bytes>>,
+    /// Rows in a batch, 8192 by default. Smaller batches need less memory, larger ones less time per row.
+    batch_rows: Option<Located<u32>>,
+    /// Where state goes that does not fit in memory.
+    spill: SpillTable,
+    /// The value of `run_time()`, such as `"2025-01-31T00:00:00Z"`, so that a run can be repeated exactly. Now, by default.
+    run_time: Option<Located<String>>,
+}
+
+/// Where state goes that does not fit in memory.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct SpillTable {
+    /// The folder; the system's folder for temporary files by default.
+    dir: Option<String>,
+    /// How much may be written there, such as `"20GiB"`; by default as much as fits.
+    limit: Option<Located<Bytes>>,
+}
+
+/// Numbers about the run for Prometheus.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct MetricsTable {
+    /// The address where metrics are served, such as `"127.0.0.1:9100"`. `":9100"` listens on this machine only.
+    listen: Option<Located<String>>,
+}
+
+/// Reads both tables, reporting what does not fit.
+pub(crate) fn read(
+    engine: Option<&Node>,
+    metrics: Option<&Node>,
+    problems: &mut Problems,
+) -> Settings {
+    let mut settings = Settings::default();
+    if let Some(table) = engine.and_then(|node| table::<EngineTable>(node, problems)) {
+        fill(&mut settings, table, problems);
+    }
+    if let Some(listen) = metrics
+        .and_then(|node| table::<MetricsTable>(node, problems))
+        .and_then(|table| table.listen)
+    {
+        settings.metrics_listen = address(&listen, problems);
+    }
+    settings
+}
+
+/// Reads a table whose keys are all optional. What one key gets wrong does not hide what another does.
+fn table<T: serde::de::DeserializeOwned>(node: &Node, problems: &mut Problems) -> Option<T> {
+    let Tree::Table(entries) = &node.value else {
+        return node.read().map_err(|problem| problems.push(problem)).ok();
+    };
+    let alone = |entry: &(Key, Node)| Node {
+        value: Tree::Table(vec![entry.clone()]),
+        span: node.span,
+    };
+    let mut right = Vec::new();
+    for entry in entries {
+        match alone(entry).read::<T>() {
+            Ok(_) => right.push(entry.clone()),
+            Err(problem) => problems.push(problem),
+        }
+    }
+    Node::from(Tree::Table(right)).read().ok()
+}
+
+fn fill(settings: &mut Settings, table: EngineTable, problems: &mut Problems) {
+    if let Some(workers) = table.workers {
+        if workers.value > 1024 {
+            let message = format!(
+                "{} workers are more than the 1024 that there may be",
+                workers.value
+            );
+            problems.push(Problem::error(message, workers.span).help("0 means one per core"));
+        }
+        settings.workers = workers.value as usize;
+    }
+    if let Some(memory) = table.memory {
+        settings.memory = memory.value;
+    }
+    if let Some(rows) = table.batch_rows {
+        if rows.value == 0 || rows.value > 1 << 20 {
+            let message = format!("a batch cannot have {} rows", rows.value);
+            problems.push(
+                Problem::error(message, rows.span)
+                    .help("write a number from 1 to 1048576; 8192 is the default"),
+            );
+        }
+        settings.batch_rows = (rows.value as usize).max(1);
+    }
+    settings.spill_dir = table
+        .spill
+        .dir
+        .filter(|dir| !dir.is_empty())
+        .map(PathBuf::from);
+    settings.spill_limit = table.spill.limit.map(|limit| limit.value);
+    if let Some(text) = table.run_time {
+        settings.run_time = time::nanoseconds(&text);
+        if settings.run_time.is_none() {
+            let problem = Problem::error(format!("`{}` is not a time", *text), text.span);
+            problems.push(problem.help("write it as \"2025-01-31T00:00:00Z\""));
+        }
+    }
+}
+
+fn address(listen: &Located<String>, problems: &mut Problems) -> Option<SocketAddr> {
+    let text = listen.replace("localhost:", "127.0.0.1:");
+    let full = match text.strip_prefix(':') {
+        Some(port) => format!("127.0.0.1:{port}"),
+        None => text,
+    };
+    let address = full.parse().ok();
+    if address.is_none() {
+        let message = format!("`{}` is not an address to listen on", listen.value);
+        problems.push(Problem::error(message, listen.span).help("write it as \"127.0.0.1:9100\""));
+    }
+    address
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::parse;
+
+    fn settings(text: &str) -> (Settings, Vec<String>) {
+        let mut problems = Problems::new();
+        let root = Node::from(Tree::Table(parse::document(text, 0, &mut problems)));
+        let settings = read(root.get("engine"), root.get("metrics"), &mut problems);
+        (
+            settings,
+            problems.list().iter().map(|p| p.message.clone()).collect(),
+        )
+    }
+
+    #[test]
+    fn tables_fill_the_settings() {
+        let text = "[engine]\nworkers = 3\nmemory = '1GiB'\nbatch_rows = 7\nspill = { dir = '/s', limit = '2B' }\nrun_time = 1970-01-01T00:00:01Z\n[metrics]\nlisten = ':9100'";
+        let (settings, problems) = settings(text);
+        assert!(problems.is_empty(), "{problems:?}");
+        let expected = Settings {
+            workers: 3,
+            memory: Bytes(1 << 30),
+            batch_rows: 7,
+            spill_dir: Some("/s".into()),
+            spill_limit: Some(Bytes(2)),
+            run_time: Some(1_000_000_000),
+            metrics_listen: Some(SocketAddr::from(([127, 0, 0, 1], 9100))),
+        };
+        assert_eq!(settings, expected);
+    }
+
+    #[test]
+    fn impossible_values_are_problems() {
+        let text = "[engine]\nworkers = 5000\nbatch_rows = 0\nrun_time = 'soon'\n[metrics]\nlisten = 'here'";
+        assert_eq!(settings(text).1.len(), 4);
+        assert_eq!(
+            settings("[engine]\nworker = 1").1,
+            ["there is no key `worker` here"]
+        );
+    }
+}

@@ -1,0 +1,102 @@
+//! Prints rows: a table with the head and the tail of long output, or CSV or JSON lines as they come.
+
+mod table;
+
+use std::sync::Arc;
+
+use arrow_schema::SchemaRef;
+use dataflow_core::component::{Configured, Info, SinkConfig};
+use dataflow_core::transform::Input;
+use dataflow_core::{Check, Result, Sink, SinkContext, Writer};
+use dataflow_formats::write::{Csv, Format, Jsonl};
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use crate::stdout::Streamed;
+use table::Table;
+
+/// What is printed.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Console {
+    /// How rows are printed. Default `"table"`.
+    pub format: Style,
+    /// Rows of a table: half of them from the start, half from the end. Default 40.
+    pub rows: u32,
+    /// Whether a table shows the columns' types. Default `false`.
+    pub types: bool,
+}
+
+impl Default for Console {
+    fn default() -> Self {
+        Self {
+            format: Style::Table,
+            rows: 40,
+            types: false,
+        }
+    }
+}
+
+/// How rows are printed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Style {
+    /// A table, when the run is complete. Numbers have at most seven digits that count.
+    #[default]
+    Table,
+    /// CSV, all rows, as they come.
+    Csv,
+    /// JSON lines, all rows, as they come.
+    Jsonl,
+}
+
+impl Configured for Console {
+    const INFO: Info = Info {
+        name: "console",
+        summary: "Prints rows to standard output",
+        manual: "\
+A table shows the first and the last rows and says how many it leaves out; it needs the memory of those rows. Long texts are cut \
+and columns left out where the terminal is too narrow (what is left out is said). With `csv` or `jsonl` all rows are printed as \
+they come, every value in full.",
+        example: "type = \"console\"\ninputs = [\"per_minute\"]\nrows = 20\n",
+        also_called: &["print", "stdout", "show"],
+        ..Info::EMPTY
+    };
+}
+
+impl SinkConfig for Console {
+    fn build(self, input: &Input, check: &mut Check<'_>) -> Option<Arc<dyn Sink>> {
+        let sink = ConsoleSink {
+            config: self,
+            schema: Arc::clone(&input.schema),
+        };
+        let text = Format::Csv(Csv::default());
+        let nowhere = Box::new(std::io::sink());
+        let begun = text.writer().begin(nowhere, Arc::clone(&sink.schema));
+        if let Err(error) = begun {
+            check.error(error.what());
+            return None;
+        }
+        Some(Arc::new(sink))
+    }
+}
+
+struct ConsoleSink {
+    config: Console,
+    schema: SchemaRef,
+}
+
+impl Sink for ConsoleSink {
+    fn open(&self, context: &SinkContext) -> Result<Box<dyn Writer>> {
+        let schema = Arc::clone(&self.schema);
+        let format = match self.config.format {
+            Style::Table => {
+                let Console { rows, types, .. } = self.config;
+                return Ok(Box::new(Table::new(context, schema, rows as usize, types)));
+            }
+            Style::Csv => Format::Csv(Csv::default()),
+            Style::Jsonl => Format::Jsonl(Jsonl::default()),
+        };
+        Ok(Box::new(Streamed::new(context, &format, schema)?))
+    }
+}

@@ -1,0 +1,312 @@
+//! Writes files that appear under their final names only when they are complete.
+
+mod append;
+mod partitions;
+mod pattern;
+mod target;
+#[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
+mod tests;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use arrow_schema::SchemaRef;
+use dataflow_core::component::{Configured, Info, SinkConfig};
+use dataflow_core::sink::Receipt;
+use dataflow_core::transform::Input;
+use dataflow_core::{Batch, Check, Located, Result, Sink, SinkContext, Writer};
+use dataflow_formats::RowsWriter;
+use dataflow_formats::write::Format;
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use crate::stdout::Streamed;
+use partitions::Partitions;
+use pattern::Pattern;
+use target::Target;
+
+/// Where the rows go, and in which format.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct File {
+    /// The file; `-` is standard output. `{column}` stands for the value of a column: `"out/{dataset}/x.parquet"` makes a
+    /// file per dataset, and the column is left out of the rows. `{{` and `}}` are braces. Folders are made.
+    pub path: Located<String>,
+    /// The format: `"csv"`, `"jsonl"`, `"parquet"`, `"arrow"`, or a table with its options, such as
+    /// `{ csv = { delimiter = ";" } }`. Default: by the extension (`.csv .tsv .jsonl .ndjson .json .parquet .arrow .feather
+    /// .arrows`, the text formats also with `.gz` or `.zst`); `csv` on standard output.
+    #[serde(default)]
+    pub format: Option<Located<Format>>,
+    /// What to do if the file exists already. Default `"replace"`.
+    #[serde(default)]
+    pub if_exists: Located<IfExists>,
+}
+
+/// What to do with a file that exists already.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum IfExists {
+    /// It is replaced, at once and only by a complete one.
+    #[default]
+    Replace,
+    /// It is an error.
+    Fail,
+    /// Rows are added behind its own (`csv` and `jsonl`). It is copied, so that it is replaced at once, too.
+    Append,
+}
+
+impl Configured for File {
+    const INFO: Info = Info {
+        name: "file",
+        summary: "Writes CSV, JSON lines, Parquet or Arrow files",
+        manual: "\
+A file is written under a hidden name in its folder and renamed when all sinks are complete, so nobody ever sees half of one. \
+What a stopped run left behind is removed by the next run that writes the same file.
+
+The bytes depend on the rows alone, not on how they came in batches. A Parquet row group is held in memory until it is full, \
+some 24 MiB; see `row_group_rows`.
+
+With `{column}` in the path, rows are sorted into files. They wait in memory (32 MiB) and in one temporary file in the folder, \
+and the files are written one after another at the end, so their number needs no open files. A null is \
+`__HIVE_DEFAULT_PARTITION__`, an empty text `__EMPTY__`, and characters that a file name should not have are written as `%2F`.
+
+On standard output rows appear as they come, and a reader that closes it ends the run quietly.",
+        example: "type = \"file\"\ninputs = [\"per_minute\"]\npath = \"out/per_minute.parquet\"\n",
+        also_called: &["csv", "parquet", "jsonl", "write", "save"],
+        ..Info::EMPTY
+    };
+}
+
+impl SinkConfig for File {
+    fn build(self, input: &Input, check: &mut Check<'_>) -> Option<Arc<dyn Sink>> {
+        let pattern = Pattern::check(&self.path, &input.schema, check);
+        let format = self.chosen_format(check)?;
+        if *self.if_exists == IfExists::Append && !format.appends() {
+            let message = format!("rows cannot be added to a {} file", format.name());
+            let help = "write `csv` or `jsonl`, or a new file each time".to_string();
+            check.error_at(&self.if_exists, message, Some(help));
+            return None;
+        }
+        let sink = FileSink {
+            path: self.path.value.clone(),
+            if_exists: self.if_exists.value,
+            schema: Arc::clone(&input.schema),
+            pattern: pattern?,
+            format,
+        };
+        self.check_content(&sink, check)?;
+        if !check.offline {
+            self.check_place(&sink, check)?;
+        }
+        Some(Arc::new(sink))
+    }
+}
+
+impl File {
+    fn chosen_format(&self, check: &mut Check<'_>) -> Option<Format> {
+        let path = self.path.value.as_str();
+        let format = match &self.format {
+            Some(format) => Some(format.value.clone()),
+            None if path == "-" => Format::of_path("-.csv"),
+            None => Format::of_path(path),
+        };
+        let Some(format) = format else {
+            check.error_at(
+                &self.path,
+                format!("what format to write is not clear from the name `{path}`"),
+                Some("write `format = \"csv\"`, or a name that ends in .csv, .jsonl, .parquet or .arrow".into()),
+            );
+            return None;
+        };
+        Some(match format.compressed_as(path) {
+            Format::Arrow(mut arrow) if path == "-" => {
+                arrow.stream = true;
+                Format::Arrow(arrow)
+            }
+            other => other,
+        })
+    }
+
+    /// Whether the format can hold the columns.
+    fn check_content(&self, sink: &FileSink, check: &mut Check<'_>) -> Option<()> {
+        let begun = sink
+            .format
+            .writer()
+            .begin(Box::new(std::io::sink()), sink.written());
+        if let Err(error) = begun {
+            let help = error.helps().map(str::to_string);
+            check.error_at(&self.path, error.what(), help);
+            return None;
+        }
+        Some(())
+    }
+
+    /// Whether the path is one that can be written to.
+    fn check_place(&self, sink: &FileSink, check: &mut Check<'_>) -> Option<()> {
+        if sink.pattern.is_some() || sink.path == "-" {
+            return Some(());
+        }
+        if Path::new(&sink.path).is_dir() {
+            let message = format!("`{}` is a folder", sink.path);
+            let help = "write the name of a file in it".to_string();
+            check.error_at(&self.path, message, Some(help));
+            return None;
+        }
+        if sink.if_exists == IfExists::Fail && Path::new(&sink.path).exists() {
+            let message = format!("`{}` exists already", sink.path);
+            let help = "remove it, choose another name, or set `if_exists = \"replace\"`";
+            check.error_at(&self.path, message, Some(help.into()));
+            return None;
+        }
+        Some(())
+    }
+}
+
+/// A checked file sink.
+struct FileSink {
+    path: String,
+    format: Format,
+    if_exists: IfExists,
+    schema: SchemaRef,
+    /// Set if there is a file per value.
+    pattern: Option<Pattern>,
+}
+
+impl FileSink {
+    /// The columns that a file has.
+    fn written(&self) -> SchemaRef {
+        match &self.pattern {
+            Some(pattern) => pattern.without_columns(&self.schema),
+            None => Arc::clone(&self.schema),
+        }
+    }
+}
+
+impl Sink for FileSink {
+    fn open(&self, context: &SinkContext) -> Result<Box<dyn Writer>> {
+        if self.path == "-" {
+            let schema = Arc::clone(&self.schema);
+            return Ok(Box::new(Streamed::new(context, &self.format, schema)?));
+        }
+        if let Some(pattern) = &self.pattern {
+            let written = self.written();
+            return Ok(Box::new(Partitions::new(
+                pattern.clone(),
+                self.format.clone(),
+                self.if_exists,
+                written,
+            )?));
+        }
+        Ok(Box::new(OneFile {
+            file: Some(OpenFile::begin(
+                &self.path,
+                &self.format,
+                self.if_exists,
+                Arc::clone(&self.schema),
+            )?),
+            target: None,
+            path: self.path.clone(),
+            rows: 0,
+            bytes: 0,
+        }))
+    }
+
+    fn targets(&self) -> Vec<String> {
+        vec![self.path.clone()]
+    }
+
+    fn explain(&self) -> Vec<String> {
+        let way = match self.if_exists {
+            IfExists::Replace => "replaced when complete",
+            IfExists::Fail => "must not exist",
+            IfExists::Append => "added to what exists",
+        };
+        let mut lines = vec![format!(
+            "writes {} to {} ({way})",
+            self.format.name(),
+            self.path
+        )];
+        if let Some(pattern) = &self.pattern {
+            lines.push(format!("a file per {}", pattern.names().join(", ")));
+        }
+        lines
+    }
+}
+
+/// A file that is being written.
+struct OpenFile {
+    rows: Box<dyn RowsWriter>,
+    target: Target,
+    path: String,
+}
+
+impl OpenFile {
+    fn begin(path: &str, format: &Format, if_exists: IfExists, schema: SchemaRef) -> Result<Self> {
+        let target = Target::create(path, if_exists)?;
+        let format = append::continued(format, &target, &schema)?;
+        let out = Box::new(target.output()?);
+        let rows = format.writer().begin(out, schema);
+        Ok(Self {
+            rows: rows.map_err(|e| e.file(path))?,
+            target,
+            path: path.to_string(),
+        })
+    }
+
+    fn write(&mut self, rows: &arrow_array::RecordBatch) -> Result<()> {
+        self.rows.write(rows).map_err(|e| e.file(&*self.path))
+    }
+
+    /// Writes what is left, and makes it durable.
+    fn complete(mut self) -> Result<(Target, u64)> {
+        let bytes = self.rows.finish().map_err(|e| e.file(&*self.path));
+        drop(bytes?);
+        let written = self.target.sync()?;
+        Ok((self.target, written))
+    }
+}
+
+struct OneFile {
+    file: Option<OpenFile>,
+    target: Option<Target>,
+    path: String,
+    rows: u64,
+    bytes: u64,
+}
+
+impl Writer for OneFile {
+    fn write(&mut self, batch: &Batch) -> Result<()> {
+        if let Some(file) = &mut self.file {
+            file.write(batch.rows())?;
+            self.bytes = file.rows.bytes();
+        }
+        self.rows += batch.len() as u64;
+        Ok(())
+    }
+
+    fn prepare(&mut self) -> Result<Receipt> {
+        if let Some(file) = self.file.take() {
+            let (target, bytes) = file.complete()?;
+            self.target = Some(target);
+            self.bytes = bytes;
+        }
+        Ok(Receipt {
+            rows: self.rows,
+            bytes: self.bytes,
+            paths: vec![self.path.clone()],
+        })
+    }
+
+    fn commit(&mut self) -> Result<()> {
+        match self.target.take() {
+            Some(target) => target.commit(),
+            None => Ok(()),
+        }
+    }
+
+    fn bytes(&self) -> u64 {
+        self.bytes
+    }
+}

@@ -1,0 +1,253 @@
+//! Which format a file is read with: declared, by the extension, or by the first bytes.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::io::Read;
+use std::sync::Arc;
+
+use dataflow_core::{Error, Result};
+use dataflow_formats::arrow::Arrow;
+use dataflow_formats::csv::{Csv, CsvOptions};
+use dataflow_formats::jsonl::{Jsonl, JsonlOptions};
+use dataflow_formats::parquet::Parquet;
+use dataflow_formats::{InputFile, ReadFormat};
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{self, Deserialize, Deserializer, MapAccess, Visitor};
+
+/// A format with its options: `"csv"`, or `{ csv = { delimiter = ";" } }`.
+#[derive(Clone, Debug, PartialEq)]
+pub enum FormatConfig {
+    /// Apache Arrow IPC, file or stream.
+    Arrow(Arrow),
+    /// Comma-separated values and their relatives.
+    Csv(Box<CsvOptions>),
+    /// A JSON object per line.
+    Jsonl(Box<JsonlOptions>),
+    /// Apache Parquet.
+    Parquet(Parquet),
+}
+
+const NAMES: [&str; 4] = ["arrow", "csv", "jsonl", "parquet"];
+
+/// As written in a table; a name alone means the defaults.
+#[derive(serde::Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+enum Table {
+    /// Apache Arrow IPC, file or stream.
+    Arrow(Arrow),
+    /// Comma-separated values and their relatives.
+    Csv(Box<CsvOptions>),
+    /// A JSON object per line.
+    Jsonl(Box<JsonlOptions>),
+    /// Apache Parquet.
+    Parquet(Parquet),
+}
+
+impl FormatConfig {
+    /// Its name in a pipeline file.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Arrow(_) => "arrow",
+            Self::Csv(_) => "csv",
+            Self::Jsonl(_) => "jsonl",
+            Self::Parquet(_) => "parquet",
+        }
+    }
+
+    /// The format of that name with its defaults.
+    pub fn named(name: &str) -> Option<Self> {
+        Some(match name {
+            "arrow" => Self::Arrow(Arrow::default()),
+            "csv" => Self::Csv(Box::default()),
+            "jsonl" => Self::Jsonl(Box::default()),
+            "parquet" => Self::Parquet(Parquet::default()),
+            _ => return None,
+        })
+    }
+
+    /// The format that a file's extension promises; a compression's extension may follow it.
+    pub fn of_extension(path: &str) -> Option<Self> {
+        let lower = path.to_ascii_lowercase();
+        let plain = [".gz", ".gzip", ".zst", ".zstd"]
+            .iter()
+            .find_map(|end| lower.strip_suffix(end));
+        let (_, extension) = plain.unwrap_or(&lower).rsplit_once('.')?;
+        let name = match extension {
+            "csv" | "tsv" | "tab" => "csv",
+            "jsonl" | "ndjson" | "json" => "jsonl",
+            "parquet" | "pq" if plain.is_none() => "parquet",
+            "arrow" | "arrows" | "feather" | "ipc" if plain.is_none() => "arrow",
+            _ => return None,
+        };
+        Self::named(name)
+    }
+
+    /// The format that a file's first bytes look like.
+    pub(super) fn of_content(file: &InputFile) -> Result<Self> {
+        let head = head(file)?;
+        let name = recognised(&head).ok_or_else(|| {
+            Error::data("its first bytes look like no format that can be read")
+                .file(&*file.path)
+                .help("the formats are csv, jsonl, parquet and arrow; leave other files out with `exclude`")
+        })?;
+        Self::named(name).ok_or_else(|| Error::internal(format!("there is no format {name}")))
+    }
+
+    /// Whether files of this format hold text, so that one of no bytes is a file of no rows.
+    pub(super) fn is_text(&self) -> bool {
+        matches!(self, Self::Csv(_) | Self::Jsonl(_))
+    }
+
+    /// Whether a row may leave out columns, so that the head of a file need not show all of them.
+    pub(super) fn may_leave_out(&self) -> bool {
+        matches!(self, Self::Jsonl(_))
+    }
+
+    /// The same with as little looking at rows as the names of the columns need.
+    pub(super) fn only_names(&self) -> Self {
+        let mut quick = self.clone();
+        match &mut quick {
+            Self::Csv(options) => options.infer_rows = options.infer_rows.min(1),
+            // The keys that some rows leave out show after a few.
+            Self::Jsonl(options) => options.infer_rows = options.infer_rows.min(100),
+            Self::Arrow(_) | Self::Parquet(_) => {}
+        }
+        quick
+    }
+
+    /// What reads it.
+    pub(super) fn reader(&self) -> Arc<dyn ReadFormat> {
+        match self {
+            Self::Arrow(arrow) => Arc::new(arrow.clone()),
+            Self::Csv(options) => Arc::new(Csv::new((**options).clone())),
+            Self::Jsonl(options) => Arc::new(Jsonl::new((**options).clone())),
+            Self::Parquet(parquet) => Arc::new(parquet.clone()),
+        }
+    }
+}
+
+/// The first bytes of a file, decompressed.
+fn head(file: &InputFile) -> Result<Vec<u8>> {
+    const ENOUGH: u64 = 4096;
+    let failed = |error: std::io::Error| Error::io("read", &file.path, &error);
+    let mut raw = Vec::new();
+    let stream = file.peek()?;
+    stream
+        .take(4 * ENOUGH)
+        .read_to_end(&mut raw)
+        .map_err(failed)?;
+    let mut plain = Vec::new();
+    // The end of what was looked at cuts the compressed text short; what came before counts.
+    match &raw[..] {
+        [0x1f, 0x8b, ..] => {
+            let decoder = flate2::read::MultiGzDecoder::new(&raw[..]);
+            let _ = decoder.take(ENOUGH).read_to_end(&mut plain);
+        }
+        [0x28, 0xb5, 0x2f, 0xfd, ..] => {
+            let decoder = zstd::stream::read::Decoder::new(&raw[..]).map_err(failed)?;
+            let _ = decoder.take(ENOUGH).read_to_end(&mut plain);
+        }
+        _ => plain = raw,
+    }
+    Ok(plain)
+}
+
+/// The name of the format that starts with these bytes.
+fn recognised(head: &[u8]) -> Option<&'static str> {
+    if head.starts_with(b"PAR1") {
+        return Some("parquet");
+    }
+    if head.starts_with(b"ARROW1") || head.starts_with(&[0xff; 4]) {
+        return Some("arrow");
+    }
+    let wide = head.starts_with(&[0xff, 0xfe]) || head.starts_with(&[0xfe, 0xff]);
+    if head.contains(&0) && !wide {
+        return None;
+    }
+    let text = head.strip_prefix(b"\xef\xbb\xbf").unwrap_or(head);
+    let first = text.iter().find(|byte| !byte.is_ascii_whitespace());
+    Some(if first == Some(&b'{') { "jsonl" } else { "csv" })
+}
+
+impl<'de> Deserialize<'de> for FormatConfig {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Either;
+        impl<'de> Visitor<'de> for Either {
+            type Value = FormatConfig;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(
+                    "a format such as \"csv\", or a table such as { csv = { delimiter = \";\" } }",
+                )
+            }
+            fn visit_str<E: de::Error>(self, name: &str) -> Result<FormatConfig, E> {
+                FormatConfig::named(name).ok_or_else(|| E::unknown_variant(name, &NAMES))
+            }
+            fn visit_map<M: MapAccess<'de>>(self, map: M) -> Result<FormatConfig, M::Error> {
+                let table = Table::deserialize(MapAccessDeserializer::new(map))?;
+                Ok(match table {
+                    Table::Arrow(options) => FormatConfig::Arrow(options),
+                    Table::Csv(options) => FormatConfig::Csv(options),
+                    Table::Jsonl(options) => FormatConfig::Jsonl(options),
+                    Table::Parquet(options) => FormatConfig::Parquet(options),
+                })
+            }
+        }
+        deserializer.deserialize_any(Either)
+    }
+}
+
+impl JsonSchema for FormatConfig {
+    fn schema_name() -> Cow<'static, str> {
+        "ReadFormat".into()
+    }
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let table = Table::json_schema(generator);
+        json_schema!({ "anyOf": [
+            { "type": "string", "enum": NAMES },
+            table,
+        ] })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn extensions_tell_the_format() {
+        let cases = [
+            ("a.csv", Some("csv")),
+            ("data.d/a.CSV.gz", Some("csv")),
+            ("a.ndjson.zst", Some("jsonl")),
+            ("a.parquet", Some("parquet")),
+            ("a.parquet.gz", None),
+            ("a.feather", Some("arrow")),
+            ("data.csv/a", None),
+            ("README.md", None),
+            ("-", None),
+        ];
+        for (path, expected) in cases {
+            let found = FormatConfig::of_extension(path);
+            assert_eq!(found.map(|f| f.name()), expected, "{path}");
+        }
+    }
+
+    #[test]
+    fn the_first_bytes_tell_the_format() {
+        let cases: [(&[u8], Option<&str>); 9] = [
+            (b"PAR1\0\0", Some("parquet")),
+            (b"ARROW1\0\0", Some("arrow")),
+            (b"\xff\xff\xff\xff\x10\0", Some("arrow")),
+            (b"\xef\xbb\xbf {\"a\":1}", Some("jsonl")),
+            (b"\n\n{\"a\":1}", Some("jsonl")),
+            (b"a,b\n1,2\n", Some("csv")),
+            (b"\xff\xfea\0,\0", Some("csv")),
+            (b"", Some("csv")),
+            (b"\x89HDF\r\n\x1a\n\0", None),
+        ];
+        for (head, expected) in cases {
+            assert_eq!(recognised(head), expected, "{head:?}");
+        }
+    }
+}

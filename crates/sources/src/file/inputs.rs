@@ -1,0 +1,270 @@
+//! What the `file` source reads: finding files, choosing their formats, looking at their headers and footers.
+
+use std::sync::Arc;
+
+use arrow_array::Array;
+use arrow_schema::{DataType, Field, Schema};
+use dataflow_core::{Check, Error, Located, Place, Wanted};
+use dataflow_formats::{InputFile, ReadFormat, Request};
+
+use super::columns::Seen;
+use super::discover::{Exclude, Found};
+use super::read::{self, Entry, Kind};
+use super::{FileConfig, FormatConfig, Matching, Paths, SampleConfig};
+
+/// The files and their formats.
+pub(super) struct Inputs {
+    pub(super) entries: Vec<Entry>,
+    pub(super) kinds: Vec<Kind>,
+    pub(super) notes: Vec<String>,
+}
+
+/// How many names of files a message lists.
+const NAMED_FILES: usize = 3;
+
+impl FileConfig {
+    /// Finds what is read.
+    pub(super) fn inputs(&self, check: &mut Check<'_>) -> Option<Inputs> {
+        let paths: Vec<Located<String>> = match &self.path.value {
+            Paths::One(path) if path.is_empty() => Vec::new(),
+            Paths::One(path) => vec![Located {
+                value: path.clone(),
+                span: self.path.span,
+            }],
+            Paths::Many(paths) => paths.clone(),
+        };
+        match (&self.sample, paths.is_empty()) {
+            (Some(sample), true) => self.sampled(sample, check),
+            (None, true) => {
+                let help = "give a path, or `sample = { preset = \"sensors\" }` to try the pipeline without data";
+                check.error_at(&self.path, "there is no `path`", Some(help.to_string()));
+                None
+            }
+            // Whoever checks says what could not be checked offline.
+            (_, false) if check.offline => None,
+            (_, false) => self.found(&paths, check),
+        }
+    }
+
+    fn sampled(&self, sample: &Located<SampleConfig>, check: &mut Check<'_>) -> Option<Inputs> {
+        let reader: Arc<dyn ReadFormat> = Arc::new(sample.format(check)?);
+        let title = sample.title();
+        let help = "give a `path` to read your own data";
+        let message = format!("`path` is empty, so {title} is read");
+        check.warn_at(&self.path, message, Some(help.to_string()));
+        Some(Inputs {
+            entries: vec![Entry {
+                file: InputFile {
+                    path: title.as_str().into(),
+                    bytes: None,
+                },
+                format: 0,
+                folders: Vec::new(),
+                rows: None,
+            }],
+            kinds: vec![Kind {
+                name: "generated".to_string(),
+                names: Arc::clone(&reader),
+                reader,
+                is_text: false,
+                may_leave_out: false,
+            }],
+            notes: vec![format!("{title}, since `path` is empty")],
+        })
+    }
+
+    /// Finds the files, and how each is read.
+    fn found(&self, paths: &[Located<String>], check: &mut Check<'_>) -> Option<Inputs> {
+        let files = self.discover(paths, check)?;
+        let mut kinds: Vec<FormatConfig> = Vec::new();
+        let mut entries = Vec::with_capacity(files.len());
+        for file in files {
+            let format = match self.format_of(&file) {
+                Ok(format) => format,
+                Err(error) => {
+                    self.report(&error, check);
+                    continue;
+                }
+            };
+            let known = kinds.iter().position(|kind| *kind == format);
+            let format = known.unwrap_or_else(|| {
+                kinds.push(format);
+                kinds.len() - 1
+            });
+            entries.push(Entry {
+                file,
+                format,
+                folders: Vec::new(),
+                rows: None,
+            });
+        }
+        if check.problems.any_error() && entries.is_empty() {
+            return None;
+        }
+        let kinds: Vec<Kind> = kinds
+            .iter()
+            .map(|format| Kind {
+                name: format.name().to_string(),
+                reader: format.reader(),
+                names: format.only_names().reader(),
+                is_text: format.is_text(),
+                may_leave_out: format.may_leave_out(),
+            })
+            .collect();
+        Some(Inputs {
+            notes: vec![read::summary(&entries, &kinds)],
+            entries,
+            kinds,
+        })
+    }
+
+    fn format_of(&self, file: &InputFile) -> Result<FormatConfig, Error> {
+        if let Some(format) = &self.format {
+            return Ok(format.value.clone());
+        }
+        match FormatConfig::of_extension(&file.path) {
+            Some(format) => Ok(format),
+            None => FormatConfig::of_content(file),
+        }
+    }
+
+    fn discover(&self, paths: &[Located<String>], check: &mut Check<'_>) -> Option<Vec<InputFile>> {
+        if let Some(stdin) = paths.iter().find(|path| *path.value == *"-") {
+            if paths.len() > 1 {
+                let help = "read the files in a source of their own";
+                let message = "standard input cannot be put together with files";
+                check.error_at(stdin, message, Some(help.to_string()));
+                return None;
+            }
+            return Some(vec![InputFile {
+                path: "-".into(),
+                bytes: None,
+            }]);
+        }
+        let exclude = match Exclude::new(self.exclude.iter().map(|pattern| pattern.as_str())) {
+            Ok(exclude) => exclude,
+            Err((message, help)) => {
+                let place = self.exclude.first().cloned().unwrap_or_default();
+                check.error_at(&place, message, help);
+                return None;
+            }
+        };
+        let known =
+            |name: &str| self.format.is_some() || FormatConfig::of_extension(name).is_some();
+        let mut found = Found::default();
+        let mut fine = true;
+        for path in paths {
+            if let Err((message, help)) = found.add(path, &exclude, &known) {
+                check.error_at(path, message, help);
+                fine = false;
+            }
+        }
+        self.say_what_is_left_out(&found, check);
+        if found.files.len() as u64 > Place::MAX_SPLITS {
+            let message = format!("{} files are more than one source reads", found.files.len());
+            let help = format!("read at most {} files in one run", Place::MAX_SPLITS);
+            check.error_at(&self.path, message, Some(help));
+            return None;
+        }
+        let files = found.files.into_iter().map(|(path, bytes)| InputFile {
+            path: path.into(),
+            bytes: Some(bytes),
+        });
+        fine.then(|| files.collect())
+    }
+
+    fn say_what_is_left_out(&self, found: &Found, check: &mut Check<'_>) {
+        let unknown = &found.unknown;
+        if unknown.is_empty() || found.files.is_empty() {
+            return;
+        }
+        let mut names = unknown[..unknown.len().min(NAMED_FILES)].join(", ");
+        if unknown.len() > NAMED_FILES {
+            names.push_str(", ...");
+        }
+        let message = format!(
+            "{} files are left out, since their extensions are not known ({names})",
+            unknown.len()
+        );
+        let help = "to read them, set `format`; to leave them out silently, use `exclude` or a glob such as `**/*.csv`";
+        check.warn_at(&self.path, message, Some(help.to_string()));
+    }
+
+    /// Reads headers and footers: of the first file, or of all of them.
+    pub(super) fn inspect(&self, inputs: &mut Inputs, check: &mut Check<'_>) -> Option<Vec<Seen>> {
+        let holds_something =
+            |entry: &Entry| !(inputs.kinds[entry.format].is_text && entry.file.bytes == Some(0));
+        let mut chosen: Vec<usize> = (0..inputs.entries.len())
+            .filter(|&at| holds_something(&inputs.entries[at]))
+            .collect();
+        if chosen.is_empty() {
+            // Perhaps the format's options tell the columns; else it says that it cannot.
+            chosen.extend((!inputs.entries.is_empty()).then_some(0));
+        }
+        let mut seen: Vec<Seen> = Vec::new();
+        let mut fine = true;
+        for at in chosen {
+            let entry = &mut inputs.entries[at];
+            let kind = &inputs.kinds[entry.format];
+            match kind.reader.inspect(&entry.file) {
+                // An empty text file, perhaps a compressed one, has no columns, and no rows to miss them.
+                Ok(inspected) if kind.is_text && inspected.schema.fields().is_empty() => {}
+                Ok(inspected) => {
+                    entry.rows = inspected.rows;
+                    seen.push(Seen {
+                        file: Arc::clone(&entry.file.path),
+                        schema: inspected.schema,
+                    });
+                    if self.schema == Matching::Strict {
+                        break;
+                    }
+                }
+                Err(error) => {
+                    self.report(&error.file(&*entry.file.path), check);
+                    fine = false;
+                    if self.schema == Matching::Strict {
+                        break;
+                    }
+                }
+            }
+        }
+        fine.then_some(seen)
+    }
+}
+
+/// How many rows are looked at to see whether a column has any value, as many as formats look at by default.
+const LOOK_ROWS: usize = 10_000;
+
+/// Whether a column of a file has a value in its first rows.
+pub(super) fn has_value(
+    format: &dyn ReadFormat,
+    file: &InputFile,
+    column: &str,
+) -> Result<bool, Error> {
+    let columns = Schema::new(vec![Field::new(column, DataType::Utf8, true)]);
+    let reading = format.reading(&Request {
+        columns: Arc::new(columns),
+        wanted: Wanted::default(),
+    })?;
+    let mut cutter = reading.cutter(file, 0, Place::default())?;
+    let mut reader = reading.reader();
+    let mut rows = 0;
+    while rows < LOOK_ROWS
+        && let Some(piece) = cutter.next()?
+    {
+        reader.open(file, piece)?;
+        while rows < LOOK_ROWS
+            && let Some(decoded) = reader.next(LOOK_ROWS)?
+        {
+            rows += decoded.bad.len();
+            for (_, batch) in decoded.batches {
+                let values = batch.rows().column(0);
+                if values.null_count() < values.len() {
+                    return Ok(true);
+                }
+                rows += values.len();
+            }
+        }
+    }
+    Ok(false)
+}

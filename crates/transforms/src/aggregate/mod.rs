@@ -1,0 +1,316 @@
+//! `aggregate`: numbers that summarise all rows, or the rows of each key.
+//!
+//! Each worker first reduces its own rows in a bounded table (`partial`), and states travel to the owner of their key; rows
+//! that seldom share a key travel themselves (`passing`). The owner merges and spills what does not fit (`total`).
+
+mod distinct;
+mod groups;
+mod nearby;
+mod pairs;
+mod partial;
+mod passing;
+mod total;
+mod values;
+mod work;
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use arrow_schema::{DataType, Field, FieldRef, Schema, SchemaRef};
+use dataflow_core::accumulator::OrderClass;
+use dataflow_core::component::TransformConfig;
+use dataflow_core::order::Keys;
+use dataflow_core::transform::{Columns, Emits, Input, Port, Route};
+use dataflow_core::{Check, Configured, Info, Located, StagePlan, Transform};
+use dataflow_expressions::{Computations, Expression};
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use crate::calls::Calls;
+use crate::columns::KeyColumn;
+use crate::config::{By, Lines, only_input};
+use crate::one_group;
+use crate::sort::unwrapped;
+use partial::Partial;
+use total::Total;
+pub(crate) use total::too_large;
+use work::Work;
+
+/// Numbers that summarise rows.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Aggregate {
+    /// The keys: a list of columns, or a table of names and expressions, whose order is the columns' order:
+    /// `{ day = "cast(timestamp as date)", device = "device" }`. Default: none; all rows make one row.
+    #[serde(default)]
+    by: By,
+    /// Windows of time or of rows. They are not available yet.
+    #[serde(default)]
+    window: Option<Located<serde_json::Value>>,
+    /// The numbers: a name and an expression in which accumulators stand: `share = "sum(hot) / count(*)"`. A line may
+    /// use the names above it. Default: none; the distinct keys.
+    #[serde(default)]
+    compute: Lines,
+}
+
+impl Configured for Aggregate {
+    const INFO: Info = Info {
+        name: "aggregate",
+        summary: "Summarises all rows, or the rows of each key",
+        manual: "With `by`, one row for each key, in ascending order of the keys (NaN above all numbers, null last; null \
+            is a key like others; -0.0 is 0.0 and all NaN are one). Without it, one row, also for an empty input. The \
+            columns are the keys and then the computed ones, as they are written; a key that comes as a dictionary \
+            leaves as its values (text).\n\n\
+            Accumulators stand inside expressions (`sum(cpu_seconds) / 3600`), with a filter where wanted \
+            (`sum(x) filter (where x > 0)`). Calls that can share a state do: `sum(x)`, `mean(x)` and `count(x)` cost \
+            little more than one of them. A row for which a key or an argument cannot be evaluated is a bad row and \
+            counts nowhere; an argument of a filtered call is only looked at where the filter is true.\n\n\
+            The cost per row is one hash lookup per key column after the first, one more for key columns that are not \
+            dictionaries, and that of the accumulators. Each worker reduces its own rows first, unless it finds that \
+            rows seldom share a key. The memory is that of the groups, on each worker for its own rows and again for \
+            the keys that it owns. What is over the budget is spilled to disk in sorted runs and \
+            merged at the end. One group cannot be split: where the state of a single group (the exact mode of a \
+            billion different values) is far over the budget, the run stops and says so.",
+        example: "by = [\"device\"]\ncompute.mean_temperature = \"mean(temperature)\"\ncompute.rows = \"count(*)\"\n",
+        ports: &[],
+        also_called: &["group_by", "groupby", "summarize", "summarise", "reduce"],
+    };
+}
+
+impl TransformConfig for Aggregate {
+    fn build(self, inputs: &[Input], check: &mut Check<'_>) -> Option<Arc<dyn Transform>> {
+        let input = only_input(inputs, check)?;
+        if let Some(window) = &self.window {
+            let help = "leave `window` out, or make the window a key: by = { hour = \"date_trunc('hour', timestamp)\" }";
+            check.error_at(window, "windows are not available yet", Some(help.into()));
+        }
+        let keys = self.keys(&input.schema, check);
+        let known = keys.as_deref().unwrap_or_default();
+        let fields: Vec<FieldRef> = known
+            .iter()
+            .map(|key| Arc::new(key.field().clone()))
+            .collect();
+        let fine = self.names_differ(&fields, check);
+        let computations = Computations::check(&self.compute.0, &input.schema, &fields, check)?;
+        let fine = self.order_classes(&computations, check) && fine;
+        let keys = keys.filter(|_| fine && self.window.is_none())?;
+        if keys.is_empty() && self.compute.0.is_empty() {
+            check.error("there is nothing to compute: say `by`, or `compute.name = \"...\"`");
+            return None;
+        }
+        let work = unwrapped(work(keys, &fields, computations), check)?;
+        Some(Arc::new(Checked {
+            port: [Port::main(Arc::clone(&work.output))],
+            work: Arc::new(work),
+        }))
+    }
+}
+
+impl Aggregate {
+    fn keys(&self, schema: &SchemaRef, check: &mut Check<'_>) -> Option<Vec<KeyColumn>> {
+        // All of them are checked before one of them fails, so that all problems are found.
+        let keys: Vec<Option<KeyColumn>> = match &self.by {
+            By::Columns(names) => names
+                .iter()
+                .map(|name| KeyColumn::named(name, schema, check))
+                .collect(),
+            By::Named(lines) => lines
+                .iter()
+                .map(|(name, text)| KeyColumn::expression(name, text, schema, check))
+                .collect(),
+        };
+        keys.into_iter().collect()
+    }
+
+    /// Whether each key has a name of its own.
+    fn names_differ(&self, keys: &[FieldRef], check: &mut Check<'_>) -> bool {
+        let mut seen = BTreeSet::new();
+        let mut fine = true;
+        let names = match &self.by {
+            By::Columns(names) => names.iter().collect::<Vec<_>>(),
+            By::Named(lines) => lines.iter().map(|(name, _)| name).collect(),
+        };
+        for name in names.into_iter().filter(|_| !keys.is_empty()) {
+            if !seen.insert(name.value.as_str()) {
+                check.error_at(
+                    name,
+                    format!("the key `{}` is named twice", name.value),
+                    None,
+                );
+                fine = false;
+            }
+        }
+        fine
+    }
+
+    /// Whether all calls can be merged in any order; others need what is not there yet.
+    fn order_classes(&self, computations: &Computations, check: &mut Check<'_>) -> bool {
+        let mut fine = true;
+        for call in computations.calls() {
+            if matches!(
+                call.accepted.plan.order_class(),
+                OrderClass::Any | OrderClass::Place
+            ) {
+                continue;
+            }
+            fine = false;
+            let line = self
+                .compute
+                .iter()
+                .find(|(_, text)| text.contains(&call.name));
+            let message = format!(
+                "`{}` needs its rows in order, which `aggregate` does not offer yet",
+                call.text
+            );
+            match line {
+                Some((_, text)) => check.error_at(text, message, None),
+                None => check.error(message),
+            }
+        }
+        fine
+    }
+}
+
+/// Inputs of the calls, each expression once.
+#[derive(Default)]
+struct Inputs {
+    texts: Vec<String>,
+    list: Vec<Expression>,
+}
+
+impl Inputs {
+    fn number(&mut self, expression: &Expression) -> usize {
+        let text = format!("{} as {}", expression.text(), expression.data_type());
+        let known = self.texts.iter().position(|known| *known == text);
+        known.unwrap_or_else(|| {
+            self.texts.push(text);
+            self.list.push(expression.clone());
+            self.list.len() - 1
+        })
+    }
+}
+
+fn work(
+    keys: Vec<KeyColumn>,
+    fields: &[FieldRef],
+    computations: Computations,
+) -> dataflow_core::Result<Work> {
+    let mut inputs = Inputs::default();
+    let mut calls = Calls::default();
+    for call in computations.calls() {
+        let arguments = call
+            .arguments
+            .iter()
+            .map(|argument| inputs.number(argument))
+            .collect();
+        let filter = call.filter.as_ref().map(|filter| inputs.number(filter));
+        let text = match &call.filter {
+            Some(filter) => format!("{} filter (where {})", call.text, filter.text()),
+            None => call.text.clone(),
+        };
+        calls.add(&call.accepted.plan, &text, arguments, filter);
+    }
+    let types: Vec<DataType> = fields
+        .iter()
+        .map(|field| field.data_type().clone())
+        .collect();
+    let nullable = |field: &FieldRef| Arc::new(field.as_ref().clone().with_nullable(true));
+    let output = fields
+        .iter()
+        .map(nullable)
+        .chain(computations.fields().iter().map(nullable));
+    // Inside, keys have no names: only their position counts, and no state's name can meet theirs.
+    let key = |(at, field): (usize, &FieldRef)| {
+        Arc::new(Field::new(
+            format!("key.{at}"),
+            field.data_type().clone(),
+            true,
+        ))
+    };
+    let states = fields
+        .iter()
+        .enumerate()
+        .map(key)
+        .chain(calls.fields().iter().map(Arc::clone));
+    Ok(Work {
+        order: Keys::ascending(&types)?,
+        output: Arc::new(Schema::new(output.collect::<Vec<FieldRef>>())),
+        states: Arc::new(Schema::new(states.collect::<Vec<FieldRef>>())),
+        inputs: inputs.list,
+        held: work::Held::default(),
+        calls: Arc::new(calls),
+        types,
+        keys,
+        computations,
+    })
+}
+
+struct Checked {
+    work: Arc<Work>,
+    port: [Port; 1],
+}
+
+impl Transform for Checked {
+    fn ports(&self) -> &[Port] {
+        &self.port
+    }
+
+    fn stages(&self) -> Vec<StagePlan> {
+        if self.work.keys.is_empty() {
+            return one_group::stages(&self.work, "partial sums", "totals");
+        }
+        let work = Arc::clone(&self.work);
+        let mut partial = StagePlan::local("partial groups", move |context| {
+            Partial::new(context, &work)
+        });
+        partial.emits = Emits::Unordered;
+        partial.places = self.work.calls.places();
+        let work = Arc::clone(&self.work);
+        let mut total = StagePlan::local("final groups", move |context| Total::new(context, &work));
+        total.route = Route::Keyed;
+        total.emits = Emits::SortedAtEnd;
+        for stage in [&mut partial, &mut total] {
+            stage.stateful = true;
+            stage.amplifies = true;
+        }
+        vec![partial, total]
+    }
+
+    fn needs(&self, _: usize, _: &[Columns]) -> Columns {
+        let keys = self.work.keys.iter().flat_map(KeyColumn::columns);
+        let inputs = self.work.inputs.iter().flat_map(Expression::columns);
+        Columns::named(keys.chain(inputs))
+    }
+
+    fn explain(&self) -> Vec<String> {
+        let keys: Vec<&str> = self
+            .work
+            .keys
+            .iter()
+            .map(|key| key.field().name().as_str())
+            .collect();
+        let calls = &self.work.calls;
+        let mut lines = vec![if keys.is_empty() {
+            "one row of all".to_string()
+        } else {
+            format!(
+                "a row per {}; spills when its memory is full",
+                keys.join(", ")
+            )
+        }];
+        if calls.len() > 0 {
+            lines.push(format!(
+                "{} calls of accumulators, {} states",
+                calls.len(),
+                calls.states()
+            ));
+        }
+        if calls.places() {
+            lines.push("depends on the places of rows".into());
+        }
+        lines
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,324 @@
+//! The last stage: the owner of a key merges its states, spills sorted runs when memory is full, and finishes in order.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use arrow_array::{Array, ArrayRef, BinaryArray, RecordBatch};
+use dataflow_core::runs::{MergedRuns, Run};
+use dataflow_core::units::Bytes;
+use dataflow_core::{Batch, Error, Flow, Output, Result, Stage, StageContext};
+
+use super::groups::{Groups, InOrder};
+use super::nearby::Nearby;
+use super::partial::batch_bytes;
+use super::passing::is_rows;
+use super::work::{Work, runs_of_equal};
+use crate::calls::States;
+use crate::runs::{Runs, piece_bytes, piece_rows};
+
+/// Below this, a state over the budget is no reason to stop.
+const TOLERATED: usize = 16 << 20;
+
+/// The error for states that cannot be divided further and are far over the budget.
+pub(crate) fn too_large(states: usize, context: &StageContext) -> Result<()> {
+    if states <= TOLERATED.max(4 * context.memory) {
+        return Ok(());
+    }
+    let message = format!(
+        "the states of very few groups take {}, of a budget of {} for this stage, and one group cannot be spilled in parts",
+        Bytes(states as u64),
+        Bytes(context.memory as u64)
+    );
+    let help = "raise `memory` in [engine], or use an accumulator whose state is bounded: a quantile instead of \
+        an exact mode or list";
+    Err(Error::resource(message)
+        .component(context.id.to_string())
+        .help(help))
+}
+
+/// Final groups of the keys that one worker owns.
+pub(crate) struct Total {
+    context: StageContext,
+    work: Arc<Work>,
+    groups: Groups,
+    states: States,
+    assigned: Vec<u32>,
+    nearby: Nearby,
+    /// What the first stage on this worker holds.
+    held: Arc<AtomicUsize>,
+    runs: Runs,
+    ending: Ending,
+}
+
+enum Ending {
+    /// Rows may still come.
+    NotYet,
+    /// All groups are in memory; `at` is the next to leave.
+    Held { order: InOrder, at: usize },
+    /// They come from disk.
+    Spilled(Box<Combine>),
+    /// All have left.
+    Over,
+}
+
+impl Total {
+    /// Without groups.
+    pub(crate) fn new(context: StageContext, work: &Arc<Work>) -> Result<Self> {
+        Ok(Self {
+            groups: Groups::new(&work.types, context.memory)?,
+            states: States::new(&work.calls),
+            assigned: Vec::new(),
+            nearby: Nearby::new(context.memory),
+            runs: Runs::new(&context, Arc::clone(&work.states)),
+            held: work.held.by(context.worker),
+            work: Arc::clone(work),
+            context,
+            ending: Ending::NotYet,
+        })
+    }
+
+    /// Its own share of the memory, and what the first stage on this worker does not use of the other.
+    fn budget(&self) -> usize {
+        let lent = self
+            .context
+            .memory
+            .saturating_sub(self.held.load(Ordering::Relaxed));
+        self.context.memory.saturating_add(lent)
+    }
+
+    fn spill(&mut self) -> Result<()> {
+        if self.groups.len() == 0 {
+            return Ok(());
+        }
+        self.nearby.settle(&mut self.states)?;
+        let order = self.groups.sorted(&self.work.order)?;
+        let target = piece_bytes(self.context.memory);
+        let bytes = self.states.bytes() + order.bytes();
+        let limit = piece_rows(target, self.groups.len(), bytes, self.context.batch_rows);
+        let mut pieces = order.order.chunks(limit);
+        let (work, groups, states) = (&self.work, &self.groups, &self.states);
+        self.runs.write(|| {
+            let Some(piece) = pieces.next() else {
+                return Ok(None);
+            };
+            let mut columns = groups.keys(piece)?;
+            columns.extend(states.state(piece)?);
+            let rows = RecordBatch::try_new(Arc::clone(&work.states), columns)?;
+            Ok(Some(
+                Batch::new(rows).with_order(Some(order_of(&order, piece))),
+            ))
+        })?;
+        drop(order);
+        self.states.clear();
+        self.groups.clear()
+    }
+
+    /// The next finished rows; none when all have left.
+    fn finished(&mut self, out: &mut dyn Output) -> Result<Option<Batch>> {
+        match &mut self.ending {
+            Ending::NotYet | Ending::Over => Ok(None),
+            Ending::Held { order, at } => {
+                let bytes = self.states.bytes() + order.bytes();
+                let target = batch_bytes(self.context.memory);
+                let limit = piece_rows(target, order.order.len(), bytes, self.context.batch_rows);
+                let end = (*at + limit).min(order.order.len());
+                let some = &order.order[*at..end];
+                *at = end;
+                if some.is_empty() {
+                    return Ok(None);
+                }
+                self.states.tell(some, out);
+                let values = self.states.values(some)?;
+                let keys = self.groups.keys(some)?;
+                self.work
+                    .finish(keys, &values, order_of(order, some), out)
+                    .map(Some)
+            }
+            Ending::Spilled(combine) => combine.next(out),
+        }
+    }
+}
+
+fn order_of(order: &InOrder, groups: &[u32]) -> BinaryArray {
+    BinaryArray::from_iter_values(groups.iter().map(|group| order.key(*group)))
+}
+
+impl Stage for Total {
+    fn on_batch(&mut self, batch: Batch, _: &mut dyn Output) -> Result<Flow> {
+        let columns = batch.rows().columns();
+        let (keys, rest) = columns.split_at(self.work.types.len());
+        self.groups.assign(keys, &mut self.assigned)?;
+        self.states.resize(self.groups.len());
+        if is_rows(batch.rows(), keys.len()) {
+            self.nearby
+                .add(&mut self.states, &self.assigned, rest, batch.places())?;
+        } else {
+            self.states.merge(&self.assigned, rest)?;
+        }
+        if self.bytes() + self.groups.sorting_bytes() > self.budget() {
+            self.spill()?;
+        }
+        Ok(Flow::Ready)
+    }
+
+    fn more(&mut self, out: &mut dyn Output) -> Result<Flow> {
+        while let Some(batch) = self.finished(out)? {
+            out.send(0, batch);
+            if out.full() {
+                return Ok(Flow::More);
+            }
+        }
+        self.ending = Ending::Over;
+        self.states.clear();
+        self.groups.clear()?;
+        Ok(Flow::Ready)
+    }
+
+    fn on_end(&mut self, out: &mut dyn Output) -> Result<Flow> {
+        self.nearby.settle(&mut self.states)?;
+        self.ending = if self.runs.is_empty() {
+            Ending::Held {
+                order: self.groups.sorted(&self.work.order)?,
+                at: 0,
+            }
+        } else {
+            self.spill()?;
+            let runs = self.runs.merged(self.context.batch_rows)?;
+            Ending::Spilled(Box::new(Combine::new(runs, &self.work, &self.context)))
+        };
+        self.more(out)
+    }
+
+    fn bytes(&self) -> usize {
+        let ending = match &self.ending {
+            Ending::Held { order, .. } => order.bytes(),
+            Ending::Spilled(combine) => combine.states.bytes(),
+            Ending::NotYet | Ending::Over => 0,
+        };
+        self.groups.bytes() + self.states.bytes() + self.nearby.bytes() + ending
+    }
+
+    fn keys(&self) -> usize {
+        self.groups.len()
+    }
+}
+
+/// Merges the states of equal keys that come from several runs.
+struct Combine {
+    context: StageContext,
+    work: Arc<Work>,
+    runs: MergedRuns,
+    states: States,
+    /// The last key so far, as a row: more of it may come.
+    held: Option<(RecordBatch, BinaryArray)>,
+    ended: bool,
+}
+
+impl Combine {
+    fn new(runs: MergedRuns, work: &Arc<Work>, context: &StageContext) -> Self {
+        Self {
+            context: context.clone(),
+            work: Arc::clone(work),
+            runs,
+            states: States::new(&work.calls),
+            held: None,
+            ended: false,
+        }
+    }
+
+    fn next(&mut self, out: &mut dyn Output) -> Result<Option<Batch>> {
+        while !self.ended {
+            let batch = self.runs.next()?;
+            self.ended = batch.is_none();
+            let (keys, order) = self.merge(batch)?;
+            // While more may come, the last group waits.
+            let groups = order.len() - usize::from(!self.ended);
+            let finished: Vec<u32> = (0..groups as u32).collect();
+            if !self.ended {
+                self.hold(&keys, &order, groups)?;
+            }
+            if finished.is_empty() {
+                continue;
+            }
+            self.states.tell(&finished, out);
+            let values = self.states.values(&finished)?;
+            let keys = keys.iter().map(|key| key.slice(0, groups)).collect();
+            let batch = self
+                .work
+                .finish(keys, &values, order.slice(0, groups), out)?;
+            return Ok(Some(batch));
+        }
+        Ok(None)
+    }
+
+    /// Merges what was held and what came; says the keys and the order of its groups.
+    fn merge(&mut self, batch: Option<Batch>) -> Result<(Vec<ArrayRef>, BinaryArray)> {
+        let held = self.held.take();
+        let mut parts: Vec<(RecordBatch, BinaryArray, Vec<u32>)> = Vec::new();
+        let before = held.as_ref().map(|(_, order)| order.value(0).to_vec());
+        if let Some((row, order)) = held {
+            parts.push((row, order, vec![0]));
+        }
+        let mut firsts = None;
+        if let Some(batch) = batch {
+            let order = batch.order().cloned();
+            let order = order.ok_or_else(|| Error::internal("a run came without order keys"))?;
+            let (first, groups) = runs_of_equal(&order, before.as_deref());
+            firsts = Some(first);
+            parts.push((batch.rows().clone(), order, groups));
+        }
+        let groups = parts
+            .last()
+            .and_then(|(.., groups)| groups.last())
+            .map_or(0, |last| *last as usize + 1);
+        self.states.clear();
+        self.states.resize(groups);
+        let types = self.work.types.len();
+        let mut keys: Vec<Vec<ArrayRef>> = Vec::new();
+        let mut orders: Vec<ArrayRef> = Vec::new();
+        for (at, (rows, order, groups)) in parts.iter().enumerate() {
+            self.states.merge(groups, &rows.columns()[types..])?;
+            let is_batch = at + 1 == parts.len();
+            match firsts.as_ref().filter(|_| is_batch) {
+                Some(firsts) => {
+                    keys.push(arrow_select::take::take_arrays(
+                        &rows.columns()[..types],
+                        firsts,
+                        None,
+                    )?);
+                    orders.push(arrow_select::take::take(order, firsts, None)?);
+                }
+                None => {
+                    keys.push(rows.columns()[..types].to_vec());
+                    orders.push(Arc::new(order.clone()));
+                }
+            }
+        }
+        too_large(self.states.bytes(), &self.context)?;
+        joined(types, &keys, &orders)
+    }
+
+    fn hold(&mut self, keys: &[ArrayRef], order: &BinaryArray, group: usize) -> Result<()> {
+        let mut columns: Vec<ArrayRef> = keys.iter().map(|key| key.slice(group, 1)).collect();
+        columns.extend(self.states.state(&[group as u32])?);
+        let row = RecordBatch::try_new(Arc::clone(&self.work.states), columns)?;
+        self.held = Some((row, order.slice(group, 1)));
+        Ok(())
+    }
+}
+
+/// The parts' keys and orders, one behind the other.
+fn joined(
+    types: usize,
+    keys: &[Vec<ArrayRef>],
+    orders: &[ArrayRef],
+) -> Result<(Vec<ArrayRef>, BinaryArray)> {
+    if orders.is_empty() {
+        return Ok((Vec::new(), BinaryArray::from_vec(Vec::new())));
+    }
+    let together = |parts: Vec<&dyn Array>| arrow_select::concat::concat(&parts);
+    let keys = (0..types).map(|at| together(keys.iter().map(|part| part[at].as_ref()).collect()));
+    let keys = keys.collect::<Result<Vec<_>, _>>()?;
+    let order = together(orders.iter().map(|order| order.as_ref()).collect())?;
+    Ok((keys, BinaryArray::from(order.to_data())))
+}

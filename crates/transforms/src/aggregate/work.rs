@@ -1,0 +1,172 @@
+//! What an aggregation does with a batch: keys and inputs on the way in, finished columns on the way out.
+
+use std::sync::atomic::AtomicUsize;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use arrow_array::cast::AsArray;
+use arrow_array::{Array, ArrayRef, BinaryArray, BooleanArray, RecordBatch, UInt32Array};
+use arrow_schema::{DataType, SchemaRef};
+use dataflow_core::order::Keys;
+use dataflow_core::{Batch, Output, Places, Result};
+use dataflow_expressions::{Computations, Expression, Failure};
+
+use crate::calls::Calls;
+use crate::columns::{KeyColumn, reject_once};
+use crate::one_group::{Given, OneGroup};
+
+/// A checked aggregation.
+pub(crate) struct Work {
+    /// The keys; none means that all rows are one group.
+    pub(crate) keys: Vec<KeyColumn>,
+    /// Their types.
+    pub(crate) types: Vec<DataType>,
+    /// Their order.
+    pub(crate) order: Keys,
+    /// Arguments and filters of the calls, each once.
+    pub(crate) inputs: Vec<Expression>,
+    /// The calls, over the inputs' numbers.
+    pub(crate) calls: Arc<Calls>,
+    /// What is computed of the calls' values.
+    pub(crate) computations: Computations,
+    /// The columns that leave.
+    pub(crate) output: SchemaRef,
+    /// The columns between the stages and on disk: keys and states.
+    pub(crate) states: SchemaRef,
+    /// What each worker's first stage holds.
+    pub(crate) held: Held,
+}
+
+/// The bytes that the first stage of each worker holds. What it does not hold of its share, the last stage may.
+#[derive(Default)]
+pub(crate) struct Held(Mutex<Vec<Arc<AtomicUsize>>>);
+
+impl Held {
+    /// The count of a worker.
+    pub(crate) fn by(&self, worker: usize) -> Arc<AtomicUsize> {
+        let mut workers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if workers.len() <= worker {
+            workers.resize_with(worker + 1, Arc::default);
+        }
+        Arc::clone(&workers[worker])
+    }
+}
+
+/// The keys and inputs of rows, those that failed taken out.
+pub(crate) struct Rows {
+    pub(crate) keys: Vec<ArrayRef>,
+    pub(crate) inputs: Vec<ArrayRef>,
+    pub(crate) rows: usize,
+    pub(crate) places: Places,
+}
+
+impl Work {
+    /// Evaluates keys and inputs, and reports the rows that fail.
+    pub(crate) fn read(&self, batch: &Batch, out: &mut dyn Output) -> Result<Rows> {
+        let mut failed = Vec::new();
+        let mut keys = Vec::with_capacity(self.keys.len());
+        for key in &self.keys {
+            let (values, failures) = key.evaluate(batch.rows())?;
+            keys.push(values);
+            failed.extend(failures);
+        }
+        let mut inputs = Vec::with_capacity(self.inputs.len());
+        let mut failures: Vec<(usize, Failure)> = Vec::new();
+        for (number, input) in self.inputs.iter().enumerate() {
+            let evaluated = input.evaluate(batch.rows());
+            inputs.push(evaluated.values);
+            failures.extend(
+                evaluated
+                    .failed
+                    .into_iter()
+                    .map(|failure| (number, failure)),
+            );
+        }
+        failed.extend(self.that_count(failures, &inputs));
+        let (kept_batch, bad, kept) = reject_once(batch, failed)?;
+        if let Some(kept) = kept {
+            out.bad(bad)?;
+            keys = arrow_select::take::take_arrays(&keys, &kept, None)?;
+            inputs = arrow_select::take::take_arrays(&inputs, &kept, None)?;
+        }
+        Ok(Rows {
+            keys,
+            inputs,
+            rows: kept_batch.len(),
+            places: kept_batch.places().clone(),
+        })
+    }
+
+    /// The failures of rows that some call would have taken in: not those that its filter keeps away.
+    fn that_count(&self, failures: Vec<(usize, Failure)>, inputs: &[ArrayRef]) -> Vec<Failure> {
+        let lets = |filter: usize, row: usize| {
+            let filter: &BooleanArray = inputs[filter].as_boolean();
+            filter.is_valid(row) && filter.value(row)
+        };
+        let counts = |(input, failure): &(usize, Failure)| {
+            self.calls
+                .uses(*input, |filter| lets(filter, failure.row as usize))
+        };
+        failures
+            .into_iter()
+            .filter(counts)
+            .map(|(_, failure)| failure)
+            .collect()
+    }
+
+    /// Keys and the calls' values as rows that leave, with their order; those whose computation fails are bad rows.
+    pub(crate) fn finish(
+        &self,
+        keys: Vec<ArrayRef>,
+        values: &[ArrayRef],
+        order: BinaryArray,
+        out: &mut dyn Output,
+    ) -> Result<Batch> {
+        let (computed, failed) = self.computations.finish(&keys, values);
+        let columns = keys.into_iter().chain(computed).collect();
+        let rows = RecordBatch::try_new(Arc::clone(&self.output), columns)?;
+        let batch = Batch::new(rows).with_order(Some(order));
+        let (batch, bad, _) = reject_once(&batch, failed)?;
+        if !bad.is_empty() {
+            out.bad(bad)?;
+        }
+        Ok(batch)
+    }
+}
+
+impl OneGroup for Work {
+    fn calls(&self) -> &Arc<Calls> {
+        &self.calls
+    }
+
+    fn read(&self, batch: &Batch, out: &mut dyn Output) -> Result<Given> {
+        let rows = Work::read(self, batch, out)?;
+        Ok(Given {
+            inputs: rows.inputs,
+            rows: rows.rows,
+            places: rows.places,
+        })
+    }
+
+    fn finish(&self, values: Vec<ArrayRef>, out: &mut dyn Output) -> Result<Batch> {
+        let order = BinaryArray::from_vec(vec![b""]);
+        Work::finish(self, Vec::new(), &values, order, out)
+    }
+}
+
+/// The first row of each run of equal keys, and the number of each row's run.
+pub(crate) fn runs_of_equal(order: &BinaryArray, before: Option<&[u8]>) -> (UInt32Array, Vec<u32>) {
+    let mut firsts: Vec<u32> = Vec::new();
+    let mut groups = Vec::with_capacity(order.len());
+    let mut last = before;
+    let mut group: u32 = 0;
+    for (row, key) in order.iter().enumerate() {
+        let key = key.unwrap_or_default();
+        if last != Some(key) {
+            group = firsts.len() as u32 + u32::from(before.is_some());
+            firsts.push(row as u32);
+            last = Some(key);
+        }
+        groups.push(group);
+    }
+    (firsts.into(), groups)
+}

@@ -1,0 +1,456 @@
+//! What the tests of this crate share: configurations from TOML, ways to run them, and small accumulators.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use arrow_array::cast::AsArray;
+use arrow_array::types::{Float64Type, Int64Type};
+use arrow_array::{Array, ArrayRef, Float64Array, Int64Array, ListArray, RecordBatch};
+use arrow_buffer::{OffsetBuffer, ScalarBuffer};
+use arrow_schema::{DataType, Field, FieldRef};
+use dataflow_core::accumulator::{Accepted, Call, CallProblem, OrderClass, Reading};
+use dataflow_core::component::{Build, Component, TransformConfig};
+use dataflow_core::config::{Key, Node, Tree};
+use dataflow_core::transform::Input;
+use dataflow_core::{
+    Accumulator, AccumulatorPlan, Check, Error, Groups, Info, Places, Problems, Result, Span,
+    Transform,
+};
+use dataflow_testkit::Drive;
+
+pub(crate) use dataflow_testkit::rows;
+
+/// Dictionaries unpacked, so that tables compare by their values.
+pub(crate) fn plain(rows: &RecordBatch) -> Vec<ArrayRef> {
+    let columns = rows.columns().iter();
+    let plain =
+        columns.map(|c| crate::columns::in_type(c, &crate::columns::plain_type(c.data_type())));
+    plain.collect::<Result<Vec<_>>>().expect("unpacks")
+}
+
+/// Workers, batch sizes, pauses and memories that must not change a result.
+pub(crate) fn drives() -> Vec<Drive> {
+    let mut all = Vec::new();
+    for workers in [1, 2, 3, 8] {
+        for rows in [1, 7, 8192] {
+            for memory in [1, 64 << 20] {
+                all.push(Drive {
+                    workers,
+                    batch_rows: rows,
+                    piece_rows: rows,
+                    memory,
+                    pausing: (workers + rows) % 2 == 0,
+                });
+            }
+        }
+    }
+    all
+}
+
+fn node(value: &toml::Value) -> Node {
+    let value = match value {
+        toml::Value::String(text) => Tree::Text(text.clone()),
+        toml::Value::Integer(n) => Tree::Integer(*n),
+        toml::Value::Float(x) => Tree::Float(*x),
+        toml::Value::Boolean(b) => Tree::Boolean(*b),
+        toml::Value::Datetime(time) => Tree::Text(time.to_string()),
+        toml::Value::Array(list) => Tree::List(list.iter().map(node).collect()),
+        toml::Value::Table(table) => Tree::Table(
+            table
+                .iter()
+                .map(|(name, value)| {
+                    let key = Key {
+                        name: name.clone(),
+                        span: Some(Span { start: 1, end: 2 }),
+                    };
+                    (key, node(value))
+                })
+                .collect(),
+        ),
+    };
+    Node {
+        value,
+        span: Some(Span { start: 1, end: 2 }),
+    }
+}
+
+/// What is wrong with a component's example.
+pub(crate) fn component_problems(component: &Component, input: &RecordBatch) -> Vec<String> {
+    let (_, problems) = made(component, component.info.example, input, &catalog());
+    let messages = problems.list().iter().map(|p| p.message.clone());
+    messages.collect()
+}
+
+fn checked<C: TransformConfig>(
+    config: &str,
+    input: &RecordBatch,
+    catalog: &[Component],
+) -> (Option<Arc<dyn Transform>>, Problems) {
+    made(&Component::transform::<C>(), config, input, catalog)
+}
+
+fn made(
+    component: &Component,
+    config: &str,
+    input: &RecordBatch,
+    catalog: &[Component],
+) -> (Option<Arc<dyn Transform>>, Problems) {
+    let table: toml::Table = config.parse().expect("TOML");
+    let mut problems = Problems::new();
+    let parameters = BTreeMap::new();
+    let built = {
+        let mut check = Check {
+            id: "it",
+            span: None,
+            parameters: &parameters,
+            catalog,
+            offline: false,
+            run_time: 0,
+            problems: &mut problems,
+        };
+        let inputs = [Input {
+            from: vec!["before".into()],
+            schema: input.schema(),
+        }];
+        let Build::Transform(build) = &component.build else {
+            panic!("{component:?} is no transform");
+        };
+        build(&node(&toml::Value::Table(table)), &inputs, &mut check)
+    };
+    assert_eq!(
+        built.is_none(),
+        problems.any_error(),
+        "{config}: {problems:?}"
+    );
+    (built, problems)
+}
+
+/// The transform that a configuration makes of this input.
+pub(crate) fn build<C: TransformConfig>(config: &str, input: &RecordBatch) -> Arc<dyn Transform> {
+    let (built, problems) = checked::<C>(config, input, &catalog());
+    built.unwrap_or_else(|| panic!("{config}: {problems:?}"))
+}
+
+/// The same with the real accumulators.
+pub(crate) fn build_real<C: TransformConfig>(
+    config: &str,
+    input: &RecordBatch,
+) -> Arc<dyn Transform> {
+    let (built, problems) = checked::<C>(config, input, &dataflow_accumulators::list());
+    built.unwrap_or_else(|| panic!("{config}: {problems:?}"))
+}
+
+/// What is wrong with a configuration.
+pub(crate) fn problems<C: TransformConfig>(config: &str, input: &RecordBatch) -> Vec<String> {
+    let (_, problems) = checked::<C>(config, input, &catalog());
+    problems.list().iter().map(|p| p.message.clone()).collect()
+}
+
+/// Small accumulators under the names of the real ones.
+pub(crate) fn catalog() -> Vec<Component> {
+    let info = |name| Info {
+        name,
+        ..Info::EMPTY
+    };
+    vec![
+        Component::accumulator(info("count"), |call| {
+            Ok(accept(call, DataType::Int64, "count", "count"))
+        }),
+        Component::accumulator(info("sum"), |call| {
+            match call.arguments.first().map(|f| f.data_type()) {
+                Some(DataType::Int64) => Ok(accept(call, DataType::Int64, "sum", "sum")),
+                Some(DataType::Float64) => Ok(accept(call, DataType::Float64, "values", "sum")),
+                _ => Err(CallProblem::new("`sum` needs a number")),
+            }
+        }),
+        Component::accumulator(info("min"), |call| {
+            Ok(accept(call, DataType::Float64, "values", "min"))
+        }),
+        Component::accumulator(info("max"), |call| {
+            Ok(accept(call, DataType::Float64, "values", "max"))
+        }),
+        Component::accumulator(info("mean"), |call| {
+            Ok(accept(call, DataType::Float64, "values", "mean"))
+        }),
+        Component::accumulator(info("std"), |call| {
+            Ok(accept(call, DataType::Float64, "values", "std"))
+        }),
+        Component::accumulator(info("quantile"), |call| {
+            let q = call
+                .options
+                .iter()
+                .find_map(|o| o.value.number())
+                .unwrap_or(0.5);
+            let mut accepted = accept(call, DataType::Float64, "values", "quantile");
+            accepted.plan = Arc::new(Small {
+                state: "values",
+                reading: Reading {
+                    what: "quantile",
+                    numbers: vec![q],
+                },
+                data_type: DataType::Float64,
+            });
+            Ok(accepted)
+        }),
+        Component::accumulator(info("first"), |call| {
+            Ok(accept(call, DataType::Int64, "first", "first"))
+        }),
+        Component::accumulator(info("previous"), |call| {
+            Ok(accept(call, DataType::Int64, "sequence", "sum"))
+        }),
+    ]
+}
+
+fn accept(
+    call: &Call,
+    data_type: DataType,
+    state: &'static str,
+    reading: &'static str,
+) -> Accepted {
+    let coerce = call.arguments.iter().map(|field| {
+        if state == "count" {
+            field.data_type().clone()
+        } else {
+            data_type.clone()
+        }
+    });
+    Accepted {
+        coerce: coerce.collect(),
+        plan: Arc::new(Small {
+            state,
+            reading: Reading::of(reading),
+            data_type,
+        }),
+    }
+}
+
+/// One of: `count` and `sum` (integers), `values` (all numbers, sorted), `first` (by place).
+#[derive(Debug)]
+struct Small {
+    state: &'static str,
+    reading: Reading,
+    data_type: DataType,
+}
+
+impl AccumulatorPlan for Small {
+    fn output(&self) -> FieldRef {
+        Arc::new(Field::new("", self.data_type.clone(), true))
+    }
+
+    fn state(&self) -> String {
+        self.state.to_string()
+    }
+
+    fn reading(&self) -> Reading {
+        self.reading.clone()
+    }
+
+    fn state_fields(&self) -> Vec<Field> {
+        match self.state {
+            "values" => {
+                let item = Field::new_list_field(DataType::Float64, true);
+                vec![Field::new("values", DataType::List(Arc::new(item)), false)]
+            }
+            _ => vec![
+                Field::new("number", DataType::Int64, true),
+                Field::new("place", DataType::Int64, true),
+            ],
+        }
+    }
+
+    fn order_class(&self) -> OrderClass {
+        match self.state {
+            "first" => OrderClass::Place,
+            "sequence" => OrderClass::Sequence,
+            _ => OrderClass::Any,
+        }
+    }
+
+    fn make(&self) -> Box<dyn Accumulator> {
+        match self.state {
+            "values" => Box::new(Values(Vec::new())),
+            kind => Box::new(Numbers {
+                kind,
+                groups: Vec::new(),
+            }),
+        }
+    }
+}
+
+struct Numbers {
+    kind: &'static str,
+    /// A number, and the place that it is from.
+    groups: Vec<(Option<i64>, i64)>,
+}
+
+impl Numbers {
+    fn take(&mut self, group: usize, number: Option<i64>, place: i64) -> Result<()> {
+        let (so_far, at) = &mut self.groups[group];
+        let Some(number) = number else {
+            return Ok(());
+        };
+        if self.kind == "first" {
+            if so_far.is_none() || place < *at {
+                (*so_far, *at) = (Some(number), place);
+            }
+            return Ok(());
+        }
+        let sum = so_far.unwrap_or(0).checked_add(number);
+        *so_far = Some(sum.ok_or_else(|| Error::data("an integer sum overflowed"))?);
+        Ok(())
+    }
+}
+
+impl Accumulator for Numbers {
+    fn resize(&mut self, groups: usize) {
+        self.groups.resize(groups, (None, 0));
+    }
+
+    fn update(&mut self, groups: Groups<'_>, columns: &[ArrayRef], places: &Places) -> Result<()> {
+        let rows = columns.first().map_or_else(
+            || match groups {
+                Groups::Each(each) => each.len(),
+                Groups::One => panic!("count(*) of a group needs a column in this fixture"),
+            },
+            |c| c.len(),
+        );
+        for row in 0..rows {
+            let valid = columns.first().is_none_or(|c| c.is_valid(row));
+            let number = match self.kind {
+                "count" => Some(i64::from(valid)),
+                _ => valid.then(|| columns[0].as_primitive::<Int64Type>().value(row)),
+            };
+            let place = places.get(row).map_or(0, |p| p.0 as i64);
+            assert!(
+                self.kind != "first" || places.get(row).is_some(),
+                "places are known"
+            );
+            self.take(groups.of(row), number, place)?;
+        }
+        Ok(())
+    }
+
+    fn merge(&mut self, groups: &[u32], state: &[ArrayRef]) -> Result<()> {
+        let numbers = state[0].as_primitive::<Int64Type>();
+        let places = state[1].as_primitive::<Int64Type>();
+        for (row, group) in groups.iter().enumerate() {
+            let number = numbers.is_valid(row).then(|| numbers.value(row));
+            self.take(*group as usize, number, places.value(row))?;
+        }
+        Ok(())
+    }
+
+    fn state(&self, groups: &[u32]) -> Result<Vec<ArrayRef>> {
+        let of = |g: &u32| self.groups[*g as usize];
+        let numbers: Int64Array = groups.iter().map(|g| of(g).0).collect();
+        let places: Int64Array = groups.iter().map(|g| Some(of(g).1)).collect();
+        Ok(vec![Arc::new(numbers), Arc::new(places)])
+    }
+
+    fn value(&self, _: &Reading, groups: &[u32]) -> Result<ArrayRef> {
+        let empty = (self.kind == "count").then_some(0);
+        let values: Int64Array = groups
+            .iter()
+            .map(|g| self.groups[*g as usize].0.or(empty))
+            .collect();
+        Ok(Arc::new(values))
+    }
+
+    fn bytes(&self) -> usize {
+        self.groups.len() * 24
+    }
+
+    fn clear(&mut self) {
+        self.groups = Vec::new();
+    }
+}
+
+struct Values(Vec<Vec<f64>>);
+
+impl Accumulator for Values {
+    fn resize(&mut self, groups: usize) {
+        self.0.resize(groups, Vec::new());
+    }
+
+    fn update(&mut self, groups: Groups<'_>, columns: &[ArrayRef], _: &Places) -> Result<()> {
+        for (row, value) in columns[0].as_primitive::<Float64Type>().iter().enumerate() {
+            self.0[groups.of(row)].extend(value);
+        }
+        Ok(())
+    }
+
+    fn merge(&mut self, groups: &[u32], state: &[ArrayRef]) -> Result<()> {
+        let lists = state[0].as_list::<i32>();
+        for (row, group) in groups.iter().enumerate() {
+            let list = lists.value(row);
+            self.0[*group as usize].extend(list.as_primitive::<Float64Type>().values());
+        }
+        Ok(())
+    }
+
+    fn state(&self, groups: &[u32]) -> Result<Vec<ArrayRef>> {
+        let lists: Vec<Vec<f64>> = groups
+            .iter()
+            .map(|g| sorted(&self.0[*g as usize]))
+            .collect();
+        let ends = OffsetBuffer::from_lengths(lists.iter().map(Vec::len));
+        let values = Float64Array::new(ScalarBuffer::from(lists.concat()), None);
+        let item = Arc::new(Field::new_list_field(DataType::Float64, true));
+        Ok(vec![Arc::new(ListArray::new(
+            item,
+            ends,
+            Arc::new(values),
+            None,
+        ))])
+    }
+
+    fn value(&self, reading: &Reading, groups: &[u32]) -> Result<ArrayRef> {
+        let read = |values: Vec<f64>| -> Option<f64> {
+            let n = values.len();
+            let sum: f64 = values.iter().sum();
+            match reading.what {
+                "sum" => (n > 0).then_some(sum),
+                "min" => values.first().copied(),
+                "max" => values.last().copied(),
+                "mean" => (n > 0).then(|| sum / n as f64),
+                "std" => (n > 1).then(|| {
+                    let mean = sum / n as f64;
+                    let squares: f64 = values.iter().map(|x| (x - mean).powi(2)).sum();
+                    (squares / (n - 1) as f64).sqrt()
+                }),
+                _ => (n > 0).then(|| {
+                    let at = reading.numbers[0] * (n - 1) as f64;
+                    let (low, part) = (at.floor() as usize, at.fract());
+                    let high = values[(low + 1).min(n - 1)];
+                    values[low] + part * (high - values[low])
+                }),
+            }
+        };
+        let values: Float64Array = groups
+            .iter()
+            .map(|g| read(sorted(&self.0[*g as usize])))
+            .collect();
+        Ok(Arc::new(values))
+    }
+
+    fn bytes(&self) -> usize {
+        self.0.iter().map(|values| 24 + values.len() * 8).sum()
+    }
+
+    fn approximate(&self, groups: &[u32]) -> usize {
+        groups
+            .iter()
+            .filter(|g| self.0[**g as usize].len() > 3)
+            .count()
+    }
+
+    fn clear(&mut self) {
+        self.0 = Vec::new();
+    }
+}
+
+fn sorted(values: &[f64]) -> Vec<f64> {
+    let mut values = values.to_vec();
+    values.sort_unstable_by(f64::total_cmp);
+    values
+}

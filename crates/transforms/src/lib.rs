@@ -1,0 +1,75 @@
+//! The transforms: what is done with rows between sources and sinks, one file per component.
+
+use dataflow_core::component::Component;
+
+mod aggregate;
+mod calls;
+mod columns;
+mod config;
+mod describe;
+mod filter;
+mod limit;
+mod one_group;
+mod route;
+mod runs;
+mod select;
+mod sort;
+mod sorter;
+mod top;
+mod union;
+mod unnest;
+
+#[cfg(test)]
+mod fixtures;
+
+/// All transforms, by name.
+pub fn list() -> Vec<Component> {
+    vec![
+        Component::transform::<aggregate::Aggregate>(),
+        Component::transform::<describe::Describe>(),
+        Component::transform::<filter::Filter>(),
+        Component::transform::<limit::Limit>(),
+        Component::transform::<route::Route>(),
+        Component::transform::<select::Select>(),
+        Component::transform::<sort::Sort>(),
+        Component::transform::<top::Top>(),
+        Component::transform::<union::Union>(),
+        Component::transform::<unnest::Unnest>(),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_list_is_alphabetical_and_documented() {
+        let list = super::list();
+        let names: Vec<&str> = list.iter().map(|c| c.info.name).collect();
+        let mut sorted = names.clone();
+        sorted.sort_unstable();
+        assert_eq!(names, sorted);
+        for component in &list {
+            let info = component.info;
+            assert!(
+                !info.summary.is_empty() && !info.summary.ends_with('.'),
+                "{}",
+                info.name
+            );
+            assert!(
+                info.manual.contains("memory"),
+                "{} says its memory",
+                info.name
+            );
+        }
+    }
+
+    #[test]
+    fn examples_are_complete_and_valid() {
+        let input = crate::fixtures::rows(
+            "temperature:f64 vibration:f64 device team cost:f64 raw Test_Time(s):f64 voltage:f64 current:f64 readings:list",
+        );
+        for component in super::list() {
+            let problems = crate::fixtures::component_problems(&component, &input);
+            assert!(problems.is_empty(), "{}: {problems:?}", component.info.name);
+        }
+    }
+}

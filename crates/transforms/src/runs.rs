@@ -1,0 +1,164 @@
+//! Sorting by key bytes, and sorted runs on disk that are merged a bounded number at a time.
+
+use std::sync::Arc;
+
+use arrow_schema::SchemaRef;
+use dataflow_core::runs::{MergedRuns, Run};
+use dataflow_core::stage::Spilled;
+use dataflow_core::{Batch, Result, StageContext};
+
+/// The most runs that are merged at once: each holds one batch in memory.
+const FAN_IN: usize = 64;
+
+/// Sorts items by their key bytes, equal keys by the items themselves.
+///
+/// The bytes that all keys share are skipped and the next eight are compared as a number, which decides nearly always.
+pub(crate) fn sort_by_bytes<'k, T: Copy + Ord>(
+    items: impl Iterator<Item = T> + Clone,
+    key: impl Fn(T) -> &'k [u8],
+) -> Vec<T> {
+    let mut shared: Option<&[u8]> = None;
+    for item in items.clone() {
+        let key = key(item);
+        shared = Some(match shared {
+            None => key,
+            Some(so_far) => &so_far[..common(so_far, key)],
+        });
+    }
+    let skip = shared.map_or(0, <[u8]>::len);
+    let mut entries: Vec<(u64, T)> = items
+        .map(|item| (prefix(&key(item)[skip..]), item))
+        .collect();
+    entries.sort_unstable_by(|(a, x), (b, y)| {
+        a.cmp(b)
+            .then_with(|| key(*x)[skip..].cmp(&key(*y)[skip..]))
+            .then_with(|| x.cmp(y))
+    });
+    entries.into_iter().map(|(_, item)| item).collect()
+}
+
+fn common(a: &[u8], b: &[u8]) -> usize {
+    a.iter().zip(b).take_while(|(x, y)| x == y).count()
+}
+
+/// The first eight bytes as a number that compares as they do. A shorter key is filled with zeros, so equal numbers
+/// still need the bytes compared.
+fn prefix(key: &[u8]) -> u64 {
+    let mut bytes = [0; 8];
+    let length = key.len().min(8);
+    bytes[..length].copy_from_slice(&key[..length]);
+    u64::from_be_bytes(bytes)
+}
+
+/// The bytes that a piece of a run should have, so that all heads of a merge fit into half of the memory.
+pub(crate) fn piece_bytes(memory: usize) -> usize {
+    (memory / (2 * FAN_IN)).clamp(16 << 10, 1 << 20)
+}
+
+/// How many rows make a piece of `target` bytes, given the bytes of some rows.
+pub(crate) fn piece_rows(target: usize, rows: usize, bytes: usize, most: usize) -> usize {
+    let per_row = (bytes / rows.max(1)).max(1);
+    (target / per_row).clamp(1, most.max(1))
+}
+
+/// Sorted runs on disk.
+pub(crate) struct Runs {
+    context: StageContext,
+    schema: SchemaRef,
+    list: Vec<Box<dyn Spilled>>,
+    largest: usize,
+}
+
+impl Runs {
+    /// No runs yet.
+    pub(crate) fn new(context: &StageContext, schema: SchemaRef) -> Self {
+        Self {
+            context: context.clone(),
+            schema,
+            list: Vec::new(),
+            largest: 0,
+        }
+    }
+
+    /// Whether there is none.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.list.is_empty()
+    }
+
+    /// Writes a run: `next` gives sorted batches with order keys until it gives none.
+    pub(crate) fn write(&mut self, next: impl FnMut() -> Result<Option<Batch>>) -> Result<()> {
+        let run = self.written(next)?;
+        self.list.push(run);
+        Ok(())
+    }
+
+    fn written(
+        &mut self,
+        mut next: impl FnMut() -> Result<Option<Batch>>,
+    ) -> Result<Box<dyn Spilled>> {
+        let spill = Arc::clone(&self.context.spill);
+        let mut writer = spill.begin(&self.context.id, Arc::clone(&self.schema))?;
+        let target = piece_bytes(self.context.memory);
+        while let Some(batch) = next()? {
+            let rows = piece_rows(target, batch.len(), batch.bytes(), batch.len());
+            for start in (0..batch.len()).step_by(rows) {
+                let piece = batch.slice(start, rows.min(batch.len() - start));
+                self.largest = self.largest.max(piece.bytes());
+                writer.write(&piece)?;
+            }
+        }
+        writer.finish()
+    }
+
+    /// All runs as one, in order; equal keys come in the order in which their runs were written.
+    pub(crate) fn merged(&mut self, limit: usize) -> Result<MergedRuns> {
+        loop {
+            let heads = self.context.memory / 2 / self.largest.max(1);
+            let fan_in = heads.clamp(2, FAN_IN);
+            if self.list.len() <= fan_in {
+                return merge(std::mem::take(&mut self.list), limit);
+            }
+            let mut rest = std::mem::take(&mut self.list).into_iter();
+            loop {
+                let some: Vec<_> = rest.by_ref().take(fan_in).collect();
+                if some.is_empty() {
+                    break;
+                }
+                let mut merged = merge(some, limit)?;
+                let run = self.written(|| merged.next())?;
+                self.list.push(run);
+            }
+        }
+    }
+}
+
+fn merge(runs: Vec<Box<dyn Spilled>>, limit: usize) -> Result<MergedRuns> {
+    let readers = runs
+        .iter()
+        .map(|run| run.read())
+        .collect::<Result<Vec<_>>>()?;
+    Ok(MergedRuns::new(readers, limit))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_sort_as_slices_do() {
+        let words: Vec<&[u8]> = vec![
+            b"shared/zebra",
+            b"shared/a",
+            b"shared/",
+            b"shared/aaaaaaaab",
+            b"shared/aaaaaaaaa",
+            b"shared/a\0",
+            b"shared/a",
+        ];
+        let sorted = sort_by_bytes(0..words.len() as u32, |i| words[i as usize]);
+        let mut expected: Vec<u32> = (0..words.len() as u32).collect();
+        expected.sort_by_key(|i| (words[*i as usize], *i));
+        assert_eq!(sorted, expected);
+        assert!(sort_by_bytes(0..0_u32, |_| &[]).is_empty());
+    }
+}

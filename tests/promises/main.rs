@@ -1,0 +1,14 @@
+//! The promises of the whole, one module each, over the real catalog and the real program.
+
+mod data;
+mod errors;
+mod examples;
+mod fuzz;
+mod guide;
+mod hygiene;
+mod idle;
+mod library;
+mod memory;
+mod panic;
+mod program;
+mod sameness;

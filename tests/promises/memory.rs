@@ -1,0 +1,270 @@
+//! Constant memory: ten times the rows, the same peak; more files, larger row groups and more keys do not change that.
+//!
+//! With `DATAFLOW_SOAK` in the environment the long runs are five to ten times as long.
+
+use std::fmt::Write as _;
+use std::io::Read;
+use std::path::Path;
+use std::process::Stdio;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arrow_array::{Float64Array, Int64Array, RecordBatch};
+use arrow_schema::{DataType, Field, Schema};
+use parquet::arrow::ArrowWriter;
+use parquet::file::properties::WriterProperties;
+
+use crate::program::{self, component, run};
+
+const MEBIBYTE: u64 = 1 << 20;
+
+/// What a peak may vary by besides its tenth: the allocator rounds up to pages and keeps some per thread, and how many
+/// threads hold some at one moment is the scheduler's choice.
+const SLACK: u64 = 6 * MEBIBYTE;
+
+fn soak() -> bool {
+    std::env::var_os("DATAFLOW_SOAK").is_some()
+}
+
+/// Ten million rows, or fifty.
+fn many() -> u64 {
+    if soak() { 50_000_000 } else { 10_000_000 }
+}
+
+/// Fails unless the larger input took no more memory than the smaller, a tenth and the slack aside.
+fn constant(what: &str, small: u64, large: u64) {
+    assert!(
+        large <= small + small / 10 + SLACK,
+        "{what}: the peak grew from {:.1} to {:.1} MiB",
+        small as f64 / MEBIBYTE as f64,
+        large as f64 / MEBIBYTE as f64
+    );
+}
+
+/// The peak of a run; its result is looked at by others.
+fn peak(folder: &Path, pipeline: &str, arguments: &[&str]) -> u64 {
+    let outcome = run(folder, pipeline, arguments).expect_code(0);
+    let peak = outcome.report()["peak_memory_bytes"].as_u64();
+    peak.expect("the system tells how much memory was held")
+}
+
+/// So small a budget that the shorter run fills it as well as the longer one.
+const BUDGET: &str = "[engine]\nworkers = 2\nmemory = \"16MiB\"\n";
+
+/// The same pipeline over few rows and over many.
+fn constant_over_rows(what: &str, few: u64, many: u64, body: &str) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let of = |rows: u64| {
+        let source = format!(
+            "[sources.rows]\ntype = \"generate\"\nrows = {rows}\ncolumns.device = {{ kind = \"categories\", count = 20 }}\ncolumns.x = {{ kind = \"sequence\" }}\ncolumns.y = {{ kind = \"uniform\", low = 0.0, high = 1.0, decimals = 3 }}\n"
+        );
+        peak(folder.path(), &format!("{BUDGET}{source}{body}"), &[])
+    };
+    constant(what, of(few), of(many));
+}
+
+#[test]
+fn a_filter_takes_the_same_for_more_rows() {
+    let body = "[transforms.kept]\ntype = \"filter\"\ninputs = [\"rows\"]\nwhere = \"y < 0.9 and x >= 0 and device is not null\"\n[sinks.none]\ntype = \"null\"\ninputs = [\"kept\"]\n";
+    constant_over_rows("filter", 1_000_000, many(), body);
+}
+
+#[test]
+fn groups_take_the_same_for_more_rows() {
+    let body = "[transforms.groups]\ntype = \"aggregate\"\ninputs = [\"rows\"]\nby = [\"device\"]\ncompute.rows = \"count(*)\"\ncompute.mean = \"mean(y)\"\ncompute.p99 = \"quantile(y, 0.99)\"\ncompute.last = \"last(x)\"\n[sinks.none]\ntype = \"null\"\ninputs = [\"groups\"]\n";
+    constant_over_rows("aggregate", 1_000_000, many(), body);
+}
+
+#[test]
+fn a_text_file_takes_the_same_for_more_rows() {
+    let body = "[sinks.file]\ntype = \"file\"\ninputs = [\"rows\"]\npath = \"rows.csv\"\n";
+    constant_over_rows("a CSV file", 1_000_000, many() / 2, body);
+}
+
+#[test]
+fn sorting_takes_the_same_for_more_rows() {
+    let body = "[transforms.sorted]\ntype = \"sort\"\ninputs = [\"rows\"]\nby = \"y\"\n[sinks.none]\ntype = \"null\"\ninputs = [\"sorted\"]\n";
+    // The shorter one has as many runs already as are merged at a time.
+    constant_over_rows("sort", 2_500_000, many() * 3 / 5, body);
+}
+
+#[test]
+fn whoever_reads_slowly_is_waited_for() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let peaks = [1_000_000, many() / 2].map(|rows| slow_peak(folder.path(), rows));
+    constant("a slow reader", peaks[0], peaks[1]);
+}
+
+/// The peak of a run whose standard output nobody reads for a while.
+fn slow_peak(folder: &Path, rows: u64) -> u64 {
+    let pipeline = format!(
+        "{BUDGET}[sources.rows]\ntype = \"generate\"\nrows = {rows}\ncolumns.x = {{ kind = \"sequence\" }}\n[transforms.more]\ntype = \"select\"\ninputs = [\"rows\"]\ncompute.y = \"x * 2\"\n[sinks.out]\ntype = \"file\"\ninputs = [\"more\"]\npath = \"-\"\n"
+    );
+    std::fs::write(folder.join("slow.toml"), pipeline).expect("written");
+    let mut command = program::dataflow();
+    command
+        .current_dir(folder)
+        .args(["run", "slow.toml", "--format", "json"]);
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().expect("it starts");
+    let mut output = child.stdout.take().expect("piped");
+    let mut buffer = vec![0; 1 << 16];
+    let mut bytes = 0;
+    // Long enough for everything that waits to fill up, twice.
+    for pause in [Duration::from_millis(1500), Duration::from_millis(500)] {
+        std::thread::sleep(pause);
+        bytes += output.read(&mut buffer).expect("readable");
+    }
+    loop {
+        match output.read(&mut buffer).expect("readable") {
+            0 => break,
+            read => bytes += read,
+        }
+    }
+    assert!(bytes as u64 > 8 * rows, "only {bytes} bytes came out");
+    let mut text = String::new();
+    let mut errors = child.stderr.take().expect("piped");
+    errors.read_to_string(&mut text).expect("text");
+    let status = child.wait().expect("it ends");
+    assert!(status.success(), "{text}");
+    let outcome = program::Outcome {
+        code: status.code(),
+        stdout: String::new(),
+        stderr: text,
+    };
+    outcome.report()["peak_memory_bytes"]
+        .as_u64()
+        .expect("a number")
+}
+
+#[test]
+fn lists_of_a_thousand_take_the_same_for_more_rows() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let list: Vec<usize> = (0..1000).collect();
+    let of = |rows: usize| {
+        let mut text = String::new();
+        for row in 0..rows {
+            // Writing to a string cannot fail.
+            let _ = writeln!(text, "{{\"id\":{row},\"list\":{list:?}}}");
+        }
+        std::fs::write(folder.path().join("lists.jsonl"), text).expect("written");
+        let pipeline = format!(
+            "{BUDGET}[sources.rows]\ntype = \"file\"\npath = \"lists.jsonl\"\n[transforms.elements]\ntype = \"unnest\"\ninputs = [\"rows\"]\ncolumn = \"list\"\n[sinks.out]\ntype = \"file\"\ninputs = [\"elements\"]\npath = \"out.csv\"\n"
+        );
+        let outcome = run(folder.path(), &pipeline, &[]).expect_code(0);
+        let report = outcome.report();
+        assert_eq!(
+            component(&report, "elements")["rows_out"],
+            (rows * 1000) as u64
+        );
+        report["peak_memory_bytes"].as_u64().expect("a number")
+    };
+    // What the shorter file makes is longer than the budget many times already.
+    constant("unnest", of(2000), of(12_000));
+}
+
+/// Writes a Parquet file of two columns with so many rows in a row group.
+fn write_parquet(path: &Path, rows: usize, group: usize) {
+    let schema = Arc::new(Schema::new(vec![
+        Field::new("x", DataType::Int64, false),
+        Field::new("y", DataType::Float64, false),
+    ]));
+    let properties = WriterProperties::builder()
+        .set_max_row_group_row_count(Some(group))
+        .build();
+    let file = std::fs::File::create(path).expect("created");
+    let mut writer =
+        ArrowWriter::try_new(file, Arc::clone(&schema), Some(properties)).expect("a writer");
+    let step = 100_000;
+    for start in (0..rows).step_by(step) {
+        let numbers = start as i64..(start + step).min(rows) as i64;
+        let x = Int64Array::from_iter_values(numbers.clone());
+        let y = Float64Array::from_iter_values(numbers.map(|x| (x * 7919 % 10_007) as f64 / 8.0));
+        let batch = RecordBatch::try_new(Arc::clone(&schema), vec![Arc::new(x), Arc::new(y)]);
+        writer.write(&batch.expect("a batch")).expect("written");
+    }
+    writer.close().expect("written");
+}
+
+#[test]
+fn row_groups_of_many_millions_take_what_those_of_one_take() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let of = |rows: usize, group: usize| {
+        write_parquet(&folder.path().join("rows.parquet"), rows, group);
+        let pipeline = format!(
+            "{BUDGET}[sources.rows]\ntype = \"file\"\npath = \"rows.parquet\"\n[transforms.total]\ntype = \"aggregate\"\ninputs = [\"rows\"]\ncompute.x = \"sum(x)\"\ncompute.y = \"max(y)\"\n[sinks.none]\ntype = \"null\"\ninputs = [\"total\"]\n"
+        );
+        peak(folder.path(), &pipeline, &[])
+    };
+    // Row groups of less than a million rows take a little less: their dictionaries are smaller.
+    let million = of(5_000_000, 1_000_000);
+    constant(
+        "one row group of 5M rows",
+        million,
+        of(5_000_000, 5_000_000),
+    );
+    constant(
+        "one row group of 10M rows",
+        million,
+        of(10_000_000, 10_000_000),
+    );
+}
+
+#[test]
+fn tens_of_thousands_of_files_need_few_descriptors_and_little_memory() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let of = |files: usize| {
+        let name = format!("in{files}");
+        std::fs::create_dir(folder.path().join(&name)).expect("a folder");
+        for file in 0..files {
+            let path = folder.path().join(&name).join(format!("{file:05}.csv"));
+            std::fs::write(path, format!("a,b\n{file},1\n{file},2\n")).expect("written");
+        }
+        let pipeline = format!(
+            "{BUDGET}[sources.rows]\ntype = \"file\"\npath = \"{name}\"\n[transforms.total]\ntype = \"aggregate\"\ninputs = [\"rows\"]\ncompute.rows = \"count(*)\"\ncompute.sum = \"sum(a)\"\n[sinks.out]\ntype = \"file\"\ninputs = [\"total\"]\npath = \"out.csv\"\n"
+        );
+        std::fs::write(folder.path().join("pipeline.toml"), pipeline).expect("written");
+        let mut command = std::process::Command::new("sh");
+        command
+            .current_dir(folder.path())
+            .arg("-c")
+            .arg("ulimit -n 256 && exec \"$0\" run pipeline.toml --format json")
+            .arg(program::path());
+        let outcome = program::finish(command, Duration::from_secs(120)).expect_code(0);
+        let rows = std::fs::read_to_string(folder.path().join("out.csv")).expect("written");
+        assert_eq!(
+            rows,
+            format!("rows,sum\n{},{}\n", files * 2, files * (files - 1))
+        );
+        outcome.report()["peak_memory_bytes"]
+            .as_u64()
+            .expect("a number")
+    };
+    constant("30,000 files", of(10_000), of(30_000));
+}
+
+#[test]
+fn millions_of_keys_stay_within_the_budget() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let keys: u64 = if soak() { 20_000_000 } else { 2_000_000 };
+    // A tenth of the keys gets a tenth of the budget: they spill as often.
+    let memory = if soak() { "128MiB" } else { "32MiB" };
+    let pipeline = format!(
+        "[engine]\nworkers = 2\nmemory = \"{memory}\"\n[sources.rows]\ntype = \"generate\"\nrows = {keys}\ncolumns.key = {{ kind = \"sequence\" }}\ncolumns.y = {{ kind = \"uniform\", low = 0.0, high = 1.0 }}\n[transforms.groups]\ntype = \"aggregate\"\ninputs = [\"rows\"]\nby = [\"key\"]\ncompute.rows = \"count(*)\"\ncompute.mean = \"mean(y)\"\n[sinks.out]\ntype = \"file\"\ninputs = [\"groups\"]\npath = \"out.csv\"\n"
+    );
+    for memory in [memory, "128MiB"] {
+        let outcome = run(folder.path(), &pipeline, &["--memory", memory]).expect_code(0);
+        let report = outcome.report();
+        assert_eq!(component(&report, "groups")["rows_out"], keys);
+        let spilled = component(&report, "groups")["spilled_bytes"].as_u64();
+        if memory != "128MiB" || soak() {
+            assert!(spilled > Some(0), "nothing was spilled");
+        }
+        let peak = report["peak_memory_bytes"].as_u64().expect("a number");
+        assert!(
+            peak < 256 * MEBIBYTE,
+            "{} MiB for a budget of {memory}",
+            peak / MEBIBYTE
+        );
+    }
+}

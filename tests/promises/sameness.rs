@@ -1,0 +1,625 @@
+//! Sameness: the same bytes for any number of workers, any batch size, any cut of the input and any memory.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+
+use dataflow::core::component::Kind;
+use dataflow::{Catalog, Pipeline, Report};
+
+use crate::data::{self, Row, TYPES};
+
+const WORKERS: [usize; 4] = [1, 2, 3, 8];
+const BATCH_ROWS: [usize; 3] = [1, 7, 8192];
+const AMPLE: &str = "256MiB";
+
+/// Files by name: what a run wrote.
+type Written = BTreeMap<String, Vec<u8>>;
+
+/// How the engine is set for one run.
+#[derive(Clone, Copy, Debug)]
+struct Setting {
+    workers: usize,
+    batch_rows: usize,
+    memory: &'static str,
+}
+
+/// Every number of workers with every batch size.
+fn settings(memory: &'static str) -> impl Iterator<Item = Setting> {
+    WORKERS.into_iter().flat_map(move |workers| {
+        BATCH_ROWS.into_iter().map(move |batch_rows| Setting {
+            workers,
+            batch_rows,
+            memory,
+        })
+    })
+}
+
+/// Runs a pipeline, which writes below `${out}`, and takes the files that it wrote.
+fn run(text: &str, setting: Setting) -> (Written, Report) {
+    let out = tempfile::tempdir().expect("a folder");
+    let pipeline = Pipeline::from_text(text)
+        .set("out", out.path().to_str().expect("a path of text"))
+        .set("engine.workers", setting.workers.to_string())
+        .set("engine.batch_rows", setting.batch_rows.to_string())
+        .set("engine.memory", setting.memory)
+        .load()
+        .unwrap_or_else(|error| panic!("{error}\n{text}"));
+    let report = pipeline
+        .run()
+        .unwrap_or_else(|error| panic!("{setting:?}: {error}"));
+    (read(out.path()), report)
+}
+
+fn read(folder: &Path) -> Written {
+    let names = crate::program::files(folder).into_iter();
+    names
+        .map(|name| {
+            let bytes = std::fs::read(folder.join(&name)).expect("readable");
+            (name, bytes)
+        })
+        .collect()
+}
+
+/// Fails at the first difference, and shows it.
+fn same(expected: &Written, found: &Written, about: &str) {
+    let names = |written: &Written| written.keys().cloned().collect::<Vec<_>>();
+    assert_eq!(names(expected), names(found), "{about}");
+    for (name, bytes) in expected {
+        if *bytes != found[name] {
+            panic!(
+                "{about}: {name} differs\n{}",
+                difference(bytes, &found[name])
+            );
+        }
+    }
+}
+
+fn difference(expected: &[u8], found: &[u8]) -> String {
+    let (expected, found) = (
+        String::from_utf8_lossy(expected),
+        String::from_utf8_lossy(found),
+    );
+    let mut lines = expected.lines().zip(found.lines()).enumerate();
+    match lines.find(|(_, (a, b))| a != b) {
+        Some((line, (a, b))) => format!("line {}:\n  {a}\n  {b}", line + 1),
+        None => format!(
+            "{} lines, {} lines",
+            expected.lines().count(),
+            found.lines().count()
+        ),
+    }
+}
+
+/// A source of rows, or several behind a union: pipeline text in which the rows leave on `rows`.
+struct Input {
+    name: &'static str,
+    text: String,
+}
+
+fn file_source(id: &str, path: &Path, more: &str) -> String {
+    format!(
+        "[sources.{id}]\ntype = \"file\"\npath = \"{}\"\n{more}\n",
+        path.display()
+    )
+}
+
+fn passed_on(inputs: &[&str]) -> String {
+    format!("[transforms.rows]\ntype = \"union\"\ninputs = {inputs:?}\n")
+}
+
+/// The same rows as files of every kind, cut in every way.
+struct Rows {
+    folder: tempfile::TempDir,
+}
+
+impl Rows {
+    fn new(rows: &[Row]) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let made = Self { folder };
+        data::write_csv(&made.path("one.csv"), rows);
+        data::write_jsonl(&made.path("one.jsonl"), rows);
+        data::write_cut(&made.path("csv"), "csv", rows, 100, data::write_csv);
+        data::write_cut(&made.path("jsonl"), "jsonl", rows, 100, data::write_jsonl);
+        let (head, tail) = rows.split_at(rows.len() / 3);
+        data::write_csv(&made.path("head.csv"), head);
+        data::write_csv(&made.path("none.csv"), &[]);
+        data::write_csv(&made.path("tail.csv"), tail);
+        // An empty file of JSON lines has no columns that could be written.
+        let groups: &[usize] = if rows.is_empty() {
+            &[]
+        } else {
+            &[1000, 1_000_000]
+        };
+        groups.iter().for_each(|group| made.write_parquet(*group));
+        made
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn write_parquet(&self, group: usize) {
+        let text = format!(
+            "params = {{ out = \"\" }}\n{}[sinks.out]\ntype = \"file\"\ninputs = [\"rows\"]\npath = \"{}\"\nformat = {{ parquet = {{ row_group_rows = {group} }} }}\n",
+            file_source("rows", &self.path("one.jsonl"), TYPES),
+            self.path(&format!("{group}.parquet")).display()
+        );
+        run(
+            &text,
+            Setting {
+                workers: 1,
+                batch_rows: 8192,
+                memory: AMPLE,
+            },
+        );
+    }
+
+    /// Inputs whose rows have no lists.
+    fn texts(&self) -> Vec<Input> {
+        let several = [("a", "head.csv"), ("b", "none.csv"), ("c", "tail.csv")]
+            .map(|(id, name)| file_source(id, &self.path(name), TYPES));
+        vec![
+            Input {
+                name: "one CSV file",
+                text: file_source("rows", &self.path("one.csv"), TYPES),
+            },
+            Input {
+                name: "100 CSV files",
+                text: file_source("rows", &self.path("csv"), TYPES),
+            },
+            Input {
+                name: "a union of three sources",
+                text: several.concat() + &passed_on(&["a", "b", "c"]),
+            },
+        ]
+    }
+
+    /// Inputs whose rows have lists.
+    fn nested(&self) -> Vec<Input> {
+        let parquet =
+            |group: usize| file_source("rows", &self.path(&format!("{group}.parquet")), "");
+        vec![
+            Input {
+                name: "one file of JSON lines",
+                text: file_source("rows", &self.path("one.jsonl"), TYPES),
+            },
+            Input {
+                name: "100 files of JSON lines",
+                text: file_source(
+                    "rows",
+                    &self.path("jsonl"),
+                    &format!("schema = \"union\"\n{TYPES}"),
+                ),
+            },
+            Input {
+                name: "Parquet in row groups of 1,000",
+                text: parquet(1000),
+            },
+            Input {
+                name: "Parquet in one row group",
+                text: parquet(1_000_000),
+            },
+        ]
+    }
+}
+
+/// Every transform, alone and behind others, each with files of its own.
+const TRANSFORMS: &str = r#"
+[transforms.kept]
+type = "filter"
+inputs = ["rows"]
+where = "y > 10 and x is not null"
+[transforms.parsed]
+type = "select"
+inputs = ["rows"]
+on_error = "drop"
+keep = ["id", "key"]
+compute.number = "cast(text as bigint)"
+compute.share = "100 / number"
+[transforms.routed]
+type = "route"
+inputs = ["rows"]
+routes = { big = "n > 200", flagged = "flag", far = "abs(x) > 1e299" }
+[transforms.per_key]
+type = "aggregate"
+inputs = ["kept"]
+by = ["key"]
+compute.rows = "count(*)"
+compute.sum = "sum(x)"
+compute.first = "first(id)"
+compute.last = "last(id)"
+[transforms.per_sum]
+type = "aggregate"
+inputs = ["per_key"]
+by = ["sum"]
+compute.keys = "count(*)"
+compute.first = "first(key)"
+compute.mean = "mean(rows)"
+[transforms.total]
+type = "aggregate"
+inputs = ["parsed"]
+compute.numbers = "sum(number)"
+compute.shares = "sum(share)"
+[transforms.statistics]
+type = "describe"
+inputs = ["rows"]
+[transforms.together]
+type = "union"
+inputs = ["routed.far", "kept.rejected"]
+[transforms.some]
+type = "limit"
+inputs = ["rows"]
+rows = 1034
+[transforms.of_some]
+type = "aggregate"
+inputs = ["some"]
+by = ["word"]
+compute.sum = "sum(wild)"
+[transforms.best]
+type = "top"
+inputs = ["rows"]
+n = 3
+by = ["wild", "n asc"]
+key = ["key"]
+[transforms.best_of_all]
+type = "top"
+inputs = ["rows"]
+n = 700
+by = ["y"]
+[transforms.sorted]
+type = "sort"
+inputs = ["rows"]
+by = ["wild", "key desc", "word"]
+[transforms.of_sorted]
+type = "aggregate"
+inputs = ["sorted"]
+by = ["flag"]
+compute.first = "first(id)"
+compute.last = "last(id)"
+compute.area = "integral(y, t)"
+[transforms.head_of_sorted]
+type = "limit"
+inputs = ["sorted"]
+rows = 77
+"#;
+
+const TRANSFORM_OUTPUTS: [&str; 19] = [
+    "kept",
+    "kept.rejected",
+    "parsed",
+    "routed.big",
+    "routed.flagged",
+    "routed.far",
+    "routed.other",
+    "per_key",
+    "per_sum",
+    "total",
+    "statistics",
+    "together",
+    "some",
+    "of_some",
+    "best",
+    "best_of_all",
+    "sorted",
+    "of_sorted",
+    "head_of_sorted",
+];
+
+/// Lists to rows, and lists that an accumulator made.
+const UNNESTS: &str = r#"
+[transforms.elements]
+type = "unnest"
+inputs = ["rows"]
+column = "list"
+keep_empty = true
+[transforms.of_elements]
+type = "aggregate"
+inputs = ["elements"]
+by = ["list"]
+compute.rows = "count(*)"
+compute.sum = "sum(wild)"
+[transforms.frequent]
+type = "aggregate"
+inputs = ["elements"]
+by = ["key"]
+compute.values = "top_values(list, 3)"
+[transforms.frequent_rows]
+type = "unnest"
+inputs = ["frequent"]
+column = "values"
+[transforms.frequent_columns]
+type = "unnest"
+inputs = ["frequent_rows"]
+column = "values"
+prefix = "the_"
+"#;
+
+const UNNEST_OUTPUTS: [&str; 3] = ["elements", "of_elements", "frequent_columns"];
+
+/// A file sink for each output and extension.
+fn sinks(outputs: &[&str], extensions: &[&str]) -> String {
+    let mut text = String::new();
+    for output in outputs {
+        for extension in extensions {
+            let id = format!("{}_{extension}", output.replace('.', "_"));
+            let _ = write!(
+                text,
+                "[sinks.{id}]\ntype = \"file\"\ninputs = [\"{output}\"]\npath = \"${{out}}/{output}.{extension}\"\n"
+            );
+        }
+    }
+    text
+}
+
+const PARAMS: &str = "params = { out = \"\" }\n";
+
+/// Runs every input with every setting: all must write what the first wrote.
+fn all_same(inputs: &[Input], body: &str, memories: &[&'static str]) {
+    let mut first: Option<Written> = None;
+    for input in inputs {
+        let text = format!("{PARAMS}{}{body}", input.text);
+        for setting in memories.iter().flat_map(|memory| settings(memory)) {
+            let (written, _) = run(&text, setting);
+            let about = format!("{}, {setting:?}", input.name);
+            match &first {
+                Some(first) => same(first, &written, &about),
+                None => first = Some(written),
+            }
+        }
+    }
+}
+
+#[test]
+fn every_transform_writes_the_same_from_text() {
+    let rows = Rows::new(&data::rows(1500));
+    let body = TRANSFORMS.to_string() + &sinks(&TRANSFORM_OUTPUTS, &["csv", "parquet"]);
+    all_same(&rows.texts(), &body, &[AMPLE]);
+}
+
+#[test]
+fn every_transform_writes_the_same_from_nested_rows() {
+    let rows = Rows::new(&data::rows(1500));
+    let outputs: Vec<&str> = [&TRANSFORM_OUTPUTS[..], &UNNEST_OUTPUTS].concat();
+    let body = [TRANSFORMS, UNNESTS].concat() + &sinks(&outputs, &["jsonl", "parquet"]);
+    all_same(&rows.nested(), &body, &[AMPLE]);
+}
+
+/// A call or more of every accumulator.
+const CALLS: [(&str, &[&str]); 30] = [
+    ("all", &["all(flag)", "all(y > 1)"]),
+    ("any", &["any(flag)", "any(y > 49)"]),
+    ("arg_max", &["arg_max(id, wild)", "arg_max(word, n)"]),
+    ("arg_min", &["arg_min(id, x)", "arg_min(word, word)"]),
+    ("correlation", &["correlation(x, y)", "correlation(y, n)"]),
+    (
+        "count",
+        &[
+            "count(*)",
+            "count(wild)",
+            "count(word) filter (where y > 20)",
+        ],
+    ),
+    (
+        "count_distinct",
+        &[
+            "count_distinct(word)",
+            "count_distinct(wild)",
+            "count_distinct(id, exact_up_to => 5)",
+        ],
+    ),
+    (
+        "covariance",
+        &["covariance(x, y)", "covariance(wild, n, ddof => 0)"],
+    ),
+    ("first", &["first(word)", "first(wild)"]),
+    (
+        "histogram",
+        &[
+            "histogram(y, bins => 7, range => [0.0, 40.0])",
+            "histogram(wild, width => 1e15)",
+            "histogram(x, edges => [-1e300, 0, 1, 1e16])",
+        ],
+    ),
+    (
+        "integral",
+        &["integral(y, t)", "integral(x, y)", "integral(wild, id)"],
+    ),
+    ("intercept", &["intercept(y, n)"]),
+    ("kurtosis", &["kurtosis(y)", "kurtosis(x)"]),
+    ("last", &["last(word)", "last(wild)"]),
+    ("max", &["max(wild)", "max(word)", "max(t)"]),
+    ("mean", &["mean(x)", "mean(wild)", "mean(n)"]),
+    ("median", &["median(wild)", "median(n)"]),
+    ("min", &["min(wild)", "min(word)", "min(flag)"]),
+    ("mode", &["mode(word)", "mode(wild)"]),
+    (
+        "quantile",
+        &["quantile(y, 0.99)", "quantile(x, 0.25, exact_up_to => 3)"],
+    ),
+    ("quantiles", &["quantiles(y, [0.1, 0.5, 0.9])"]),
+    ("range", &["range(n)", "range(t)", "range(x)"]),
+    ("skewness", &["skewness(y)", "skewness(wild)"]),
+    ("slope", &["slope(y, n)", "slope(x, y)"]),
+    ("std", &["std(y)", "std(x)"]),
+    ("sum", &["sum(x)", "sum(wild)", "sum(n)", "sum(x * y)"]),
+    (
+        "top_values",
+        &["top_values(word, 3)", "top_values(wild, 2)"],
+    ),
+    ("variance", &["variance(y)", "variance(x, ddof => 0)"]),
+    (
+        "weighted_mean",
+        &["weighted_mean(x, y)", "weighted_mean(wild, n)"],
+    ),
+    // What stands between calls is part of the promise.
+    ("", &["sum(x) / count(*)"]),
+];
+
+/// Accumulators of the catalog that have no call above.
+fn without_call() -> Vec<&'static str> {
+    let catalog = Catalog::default();
+    let accumulators = catalog.components().iter();
+    accumulators
+        .filter(|component| component.kind() == Kind::Accumulator)
+        .map(|component| component.info.name)
+        .filter(|name| !CALLS.iter().any(|(call, _)| call == name))
+        .collect()
+}
+
+/// An aggregation of every call, for each key and of all rows.
+fn calls() -> String {
+    let mut text = String::new();
+    for (id, by) in [
+        ("per_key", "by = [\"key\"]\n"),
+        (
+            "per_two",
+            "by = { hour = \"date_trunc('hour', t)\", word = \"word\" }\n",
+        ),
+        ("total", ""),
+    ] {
+        let _ = write!(
+            text,
+            "[transforms.{id}]\ntype = \"aggregate\"\ninputs = [\"rows\"]\n{by}"
+        );
+        for (name, calls) in CALLS {
+            for (index, call) in calls.iter().enumerate() {
+                let _ = writeln!(text, "compute.c_{name}_{index} = \"{call}\"");
+            }
+        }
+    }
+    text
+}
+
+#[test]
+fn every_accumulator_has_a_call_here() {
+    let missing = without_call();
+    assert!(missing.is_empty(), "add calls of {missing:?} to CALLS");
+}
+
+#[test]
+fn every_transform_is_run_here() {
+    let catalog = Catalog::default();
+    let transforms = catalog.components().iter();
+    for component in transforms.filter(|component| component.kind() == Kind::Transform) {
+        let line = format!("type = \"{}\"", component.info.name);
+        assert!(
+            [TRANSFORMS, UNNESTS].concat().contains(&line),
+            "no pipeline here has {line}"
+        );
+    }
+}
+
+#[test]
+fn every_accumulator_gives_the_same() {
+    let rows = Rows::new(&data::rows(1500));
+    let outputs = ["per_key", "per_two", "total"];
+    let body = calls() + &sinks(&outputs, &["jsonl", "csv", "parquet"]);
+    let inputs: Vec<Input> = rows.texts().into_iter().chain(rows.nested()).collect();
+    all_same(&inputs, &body, &[AMPLE]);
+}
+
+/// A stage that can spill, what it is given, and the memory that is too small for it.
+const SPILLING: [(&str, &str); 6] = [
+    ("sort", "type = \"sort\"\nby = [\"word\", \"wild desc\"]"),
+    (
+        "many groups",
+        "type = \"aggregate\"\nby = [\"id\"]\ncompute.x = \"sum(x)\"\ncompute.median = \"median(wild)\"\ncompute.first = \"first(word)\"",
+    ),
+    (
+        "wide groups",
+        "type = \"aggregate\"\nby = [\"key\"]\ncompute.mode = \"mode(id)\"\ncompute.top = \"top_values(word, 3)\"\ncompute.distinct = \"count_distinct(id)\"\ncompute.q = \"quantiles(y, [0.5, 0.9])\"\ncompute.area = \"integral(y, t)\"\ncompute.last = \"last(word)\"",
+    ),
+    (
+        "one hot group",
+        "type = \"aggregate\"\nby = { hot = \"key = 'heiß 🔥'\", word = \"word\" }\ncompute.std = \"std(x)\"\ncompute.most = \"mode(id)\"\ncompute.values = \"count_distinct(id)\"\ncompute.widest = \"arg_max(word, wild)\"",
+    ),
+    (
+        "top of each key",
+        "type = \"top\"\nn = 20\nby = \"wild\"\nkey = [\"word\", \"key\"]",
+    ),
+    (
+        "a large top",
+        "type = \"top\"\nn = 20_000\nby = [\"y\", \"n asc\"]",
+    ),
+];
+
+#[test]
+fn spilling_changes_no_byte() {
+    let rows = Rows::new(&data::rows(30_000));
+    let sources = [rows.texts().remove(1), rows.nested().remove(2)];
+    for (name, stage) in SPILLING {
+        for source in &sources {
+            let mut first: Option<Written> = None;
+            let text = format!(
+                "{PARAMS}{}[transforms.stage]\ninputs = [\"rows\"]\n{stage}\n{}",
+                source.text,
+                sinks(&["stage"], &["jsonl"])
+            );
+            for (workers, batch_rows, memory) in [
+                (1, 8192, AMPLE),
+                (1, 8192, "1MiB"),
+                (2, 97, "1MiB"),
+                (3, 8192, "1500KiB"),
+                (8, 1000, "2MiB"),
+            ] {
+                let setting = Setting {
+                    workers,
+                    batch_rows,
+                    memory,
+                };
+                let (written, report) = run(&text, setting);
+                let about = format!("{name}, {}, {setting:?}", source.name);
+                let stage = report.numbers.components.iter();
+                let spilled: u64 = stage
+                    .filter(|c| &*c.label.id == "stage")
+                    .map(|c| c.spilled_bytes)
+                    .sum();
+                assert_eq!(
+                    spilled > 0,
+                    memory != AMPLE,
+                    "{about}: {spilled} bytes spilled"
+                );
+                same(
+                    first.get_or_insert_with(|| written.clone()),
+                    &written,
+                    &about,
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn bad_rows_are_the_same_rows_for_any_workers_and_batches() {
+    let rows = Rows::new(&data::rows(1500));
+    let body = "[transforms.parsed]\ntype = \"select\"\ninputs = [\"rows\"]\ncompute.share = \"100 / cast(text as bigint)\"\n[transforms.groups]\ntype = \"aggregate\"\ninputs = [\"rows\"]\nby = { share = \"1000 / cast(text as bigint)\" }\ncompute.rows = \"count(*)\"\n".to_string()
+        + &sinks(&["parsed", "parsed.errors", "groups", "groups.errors"], &["jsonl"])
+        + "[sinks.all]\ntype = \"file\"\ninputs = [\"*.errors\"]\npath = \"${out}/all.csv\"\n";
+    // Files are named in what is written, so each input is the same as itself only.
+    for input in rows.texts().into_iter().chain(rows.nested()) {
+        all_same(&[input], &body, &[AMPLE]);
+    }
+}
+
+#[test]
+fn inputs_without_rows_give_the_same() {
+    let rows = Rows::new(&data::rows(0));
+    let body = TRANSFORMS.to_string() + &sinks(&TRANSFORM_OUTPUTS, &["csv", "parquet"]);
+    let mut inputs = rows.texts();
+    inputs.truncate(3);
+    let mut first: Option<Written> = None;
+    for input in inputs {
+        for workers in WORKERS {
+            let setting = Setting {
+                workers,
+                batch_rows: 7,
+                memory: AMPLE,
+            };
+            let text = format!("{PARAMS}{}{body}", input.text);
+            let (written, _) = run(&text, setting);
+            let first = first.get_or_insert_with(|| written.clone());
+            same(first, &written, &format!("{}, {setting:?}", input.name));
+        }
+    }
+}
