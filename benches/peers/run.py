@@ -11,6 +11,7 @@ sums and means within 1e-9 of each other (ours are exact, theirs depend on the o
 import argparse
 import json
 import math
+import multiprocessing
 import os
 import platform
 import statistics
@@ -179,6 +180,13 @@ json.dump(row, open(out, "w"))
 NUMBERS = ["cycle", "voltage", "current", "temperature", "capacity", "step"]
 
 
+def apart(function, *arguments):
+    """Calls a function in a process of its own: a program that is started counts the memory of whoever started it as its
+    own peak, so what makes and checks data must not swell this process."""
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        return pool.apply(function, arguments)
+
+
 def measure(command, stdout=None, environment=None):
     """Wall seconds and peak resident bytes of one process."""
     started = time.perf_counter()
@@ -252,7 +260,7 @@ def python(code, *arguments, threads):
 
 def task_group(options):
     data = options.folder / f"usage-{options.rows}.parquet"
-    make_usage(data, options.rows)
+    apart(make_usage, data, options.rows)
     outs = {name: options.folder / f"group-{name}.parquet" for name in ("dataflow", "duckdb", "polars")}
     calls = ", ".join(f"{f}({m}) as {m}_{g}" for m in METRICS for f, g in (("sum", "sum"), ("max", "max"), ("avg", "mean")))
     duck, polars = DUCK_GROUP.format(calls=calls), POLARS_GROUP.format(metrics=METRICS)
@@ -265,14 +273,14 @@ def task_group(options):
         "dataflow, decoding": lambda: measure(dataflow_decode(options.program, data, options.folder / "decode.x", threads)),
     }
     results = rounds(contestants, options.runs)
-    check_groups(outs)
+    apart(check_groups, outs)
     assert outs["dataflow"].read_bytes() == (options.folder / "group-one.parquet").read_bytes(), "workers change the bytes"
     show(f"group by day, namespace, node: 8 metrics x sum, max, mean; {options.rows:,} rows, 50 columns", options.rows, results)
 
 
 def task_describe(options, which):
     rows = min(options.rows, 5_000_000)
-    parquet, csv, jsonl = make_describe(options.folder, rows)
+    parquet, csv, jsonl = apart(make_describe, options.folder, rows)
     data = {"parquet": parquet, "csv": csv, "jsonl": jsonl}[which]
     count = rows if which == "parquet" else min(rows, 2_000_000)
     read = {"parquet": "f\"'{data}'\"", "csv": "f\"read_csv('{data}')\"", "jsonl": "f\"read_json('{data}', format='newline_delimited')\""}[which]

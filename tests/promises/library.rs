@@ -150,14 +150,35 @@ fn a_deadline_ends_a_run_with_an_error() {
 }
 
 #[test]
+fn a_run_that_fails_does_not_wait_for_whoever_does_not_pull() {
+    // The first output is full and nobody takes it; the error comes from elsewhere, later.
+    let text = "[sources.slow]\ntype = \"generate\"\nrows = 3000\nrate = \"10k/s\"\ncolumns.x = { kind = \"sequence\" }\n[transforms.bad]\ntype = \"filter\"\ninputs = [\"slow\"]\nwhere = \"1 / (2500 - x) < 2\"\n[sinks.none]\ntype = \"null\"\ninputs = [\"bad\"]\n";
+    let pipeline = Pipeline::from_text(sequence(ENDLESS) + text)
+        .set("engine.workers", 2)
+        .pull("numbers")
+        .load()
+        .unwrap_or_else(|error| panic!("{error}"));
+    let mut run = pipeline.start().expect("it starts");
+    let held = run.batches("numbers").expect("pulled");
+    let started = Instant::now();
+    let error = run.finish().expect_err("a division by zero");
+    assert!(started.elapsed() < Duration::from_secs(20));
+    assert!(error.to_string().contains("bad"), "{error}");
+    assert!(held.count() < 10, "what was sent before the error");
+}
+
+#[test]
 fn progress_is_told_now_and_then_and_at_the_end() {
     let (calls, last) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicU64::new(0)));
     let (count, rows) = (Arc::clone(&calls), Arc::clone(&last));
-    let pipeline = Pipeline::from_text(
-        sequence(2_000_000) + "[sinks.none]\ntype = \"null\"\ninputs = [\"numbers\"]\n",
-    )
-    .load()
-    .expect("a pipeline");
+    let schema = Arc::new(Schema::new(vec![Field::new("x", DataType::Int64, true)]));
+    let (pusher, component) = dataflow::push("pushed", Arc::clone(&schema));
+    let text =
+        "[sources.in]\ntype = \"pushed\"\n[sinks.none]\ntype = \"null\"\ninputs = [\"in\"]\n";
+    let pipeline = Pipeline::from_text(text)
+        .catalog(Catalog::default().with(component))
+        .load()
+        .unwrap_or_else(|error| panic!("{error}"));
     let run = pipeline.start_with(Options {
         progress: Some((
             Duration::from_millis(5),
@@ -168,9 +189,27 @@ fn progress_is_told_now_and_then_and_at_the_end() {
         )),
         ..Options::default()
     });
-    run.and_then(dataflow::Running::finish).expect("it ends");
-    assert!(calls.load(Ordering::Relaxed) >= 2);
-    assert_eq!(last.load(Ordering::Relaxed), 2_000_000);
+    let run = run.expect("it starts");
+    let column = Int64Array::from_iter_values(0..1000);
+    let batch = RecordBatch::try_new(schema, vec![Arc::new(column)]).expect("a batch");
+    pusher.push(batch).expect("the run takes it");
+    // The input stays open until the rows were told of, however slow the machine is.
+    let started = Instant::now();
+    while last.load(Ordering::Relaxed) < 1000 {
+        assert!(
+            started.elapsed() < Duration::from_secs(60),
+            "nothing was told"
+        );
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let before = calls.load(Ordering::Relaxed);
+    drop(pusher);
+    run.finish().expect("it ends");
+    assert!(
+        calls.load(Ordering::Relaxed) > before,
+        "the end was not told"
+    );
+    assert_eq!(last.load(Ordering::Relaxed), 1000);
 }
 
 #[test]

@@ -17,6 +17,15 @@ pub fn key_hash(bytes: &[u8]) -> u64 {
     xxhash_rust::xxh3::xxh3_64(bytes)
 }
 
+/// The hash of a key with one more column: that of the columns before it (0 for none), and that of the column's value.
+/// A multiplication to twice the width, folded, so that all bits reach all others and the order of columns counts. Version 1.
+#[inline]
+pub fn and_hash(before: u64, value: u64) -> u64 {
+    let mixed = before.rotate_left(23) ^ value ^ 0x9E37_79B9_7F4A_7C15;
+    let wide = u128::from(mixed) * u128::from(0xD6E8_FEB8_6659_FD93_u64);
+    (wide >> 64) as u64 ^ wide as u64
+}
+
 /// Number of key shards: the unit in which keyed state moves between workers.
 pub const SHARDS: u64 = 256;
 

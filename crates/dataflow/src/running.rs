@@ -54,8 +54,9 @@ impl Running {
     pub(crate) fn start(checked: &Checked, pulled: &[String], options: Options) -> Result<Self> {
         let mut plan = checked.plan.clone();
         let mut pulls = BTreeMap::new();
+        let (open, stopped) = crossbeam_channel::bounded::<()>(0);
         for output in pulled {
-            let (sink, batches) = pull();
+            let (sink, batches) = pull(stopped.clone());
             replace_sink(&mut plan, output, sink)?;
             pulls.insert(output.clone(), batches);
         }
@@ -63,6 +64,7 @@ impl Running {
         let settings = settings(checked, &options);
         let run = Run::new(plan, settings)?;
         let (metrics, stop) = (run.metrics(), run.stop_handle());
+        stop.when_stopped(move || drop(open));
         #[cfg(feature = "metrics-server")]
         let server = match options.metrics.or(checked.settings.metrics_listen) {
             Some(address) => Some(crate::server::MetricsServer::start(
@@ -134,7 +136,8 @@ impl Running {
             .and_then(crate::server::MetricsServer::address)
     }
 
-    /// Waits for the end. Outputs that were to be pulled and were not are read to their end.
+    /// Waits for the end. Outputs that were to be pulled and were not are read to their end. [`Batches`] that somebody
+    /// holds must be read on another thread, or dropped first: the run waits for whoever pulls.
     ///
     /// # Errors
     /// The first error of any component; then nothing appears under a final name.

@@ -13,7 +13,11 @@ pub struct Abort {
     raised: AtomicBool,
     error: Mutex<Option<Error>>,
     threads: Mutex<Vec<Thread>>,
+    hooks: Mutex<Vec<Hook>>,
 }
+
+/// Ends a wait that nothing else would end.
+type Hook = Box<dyn FnOnce() + Send>;
 
 impl Abort {
     /// A switch that is off.
@@ -32,6 +36,18 @@ impl Abort {
         self.raised.store(true, Ordering::Release);
         for thread in lock(&self.threads).iter() {
             thread.unpark();
+        }
+        // Taken out first: a hook may look at the switch.
+        let hooks = std::mem::take(&mut *lock(&self.hooks));
+        hooks.into_iter().for_each(|hook| hook());
+    }
+
+    /// Calls `hook` when the run is stopped, or at once if it was.
+    pub fn when_raised(&self, hook: impl FnOnce() + Send + 'static) {
+        lock(&self.hooks).push(Box::new(hook));
+        if self.is_raised() {
+            let hooks = std::mem::take(&mut *lock(&self.hooks));
+            hooks.into_iter().for_each(|hook| hook());
         }
     }
 

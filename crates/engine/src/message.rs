@@ -146,6 +146,8 @@ fn by_owner(batch: &Batch, workers: usize) -> Vec<(usize, Batch)> {
     if let Some(all) = rows.iter().position(|rows| rows.len() == batch.len()) {
         return vec![(all, batch.clone())];
     }
+    // The hashes have done their work.
+    let batch = batch.clone().with_hash(None);
     let parts = rows
         .into_iter()
         .enumerate()

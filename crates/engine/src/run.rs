@@ -91,6 +91,11 @@ impl Stop {
     pub fn because(&self, why: &str) {
         self.abort.raise(Error::new(Fault::Stopped, why));
     }
+
+    /// Calls `hook` once when the run is stopped, for whatever reason: here, by an error, by a panic.
+    pub fn when_stopped(&self, hook: impl FnOnce() + Send + 'static) {
+        self.abort.when_raised(hook);
+    }
 }
 
 /// A plan about to be run.

@@ -28,13 +28,17 @@ struct Codes {
 
 const UNMET: u32 = u32::MAX;
 
+/// How many dictionaries are known at once: rows that come from several workers come with several in turn.
+const DICTIONARIES: usize = 4;
+
 /// The distinct values of a column.
 pub(crate) struct Distinct {
     data_type: DataType,
     form: Form,
     /// The number of null, once it was met.
     null: Option<u32>,
-    codes: Option<Codes>,
+    /// The dictionaries met last, the latest one last.
+    codes: Vec<Codes>,
 }
 
 enum Form {
@@ -70,7 +74,7 @@ impl Distinct {
             data_type: data_type.clone(),
             form,
             null: None,
-            codes: None,
+            codes: Vec::new(),
         })
     }
 
@@ -138,26 +142,27 @@ impl Distinct {
             }
             numbers.push(number);
         }
-        self.codes = Some(codes);
+        self.codes.push(codes);
         Ok(())
     }
 
-    /// The codes met so far of this dictionary; those of the dictionary before it are forgotten.
+    /// The codes met so far of this dictionary, taken out of those that are known.
     fn codes_of(&mut self, values: &ArrayRef) -> Result<Codes> {
-        match self.codes.take() {
-            Some(codes) if std::ptr::addr_eq(Arc::as_ptr(&codes.values), Arc::as_ptr(values)) => {
-                Ok(codes)
-            }
-            _ => {
-                let plain = crate::columns::in_type(values, &plain_type(values.data_type()))?;
-                Ok(Codes {
-                    bytes: values.get_buffer_memory_size() + values.len() * 4,
-                    normal: self.normal(&plain)?,
-                    values: Arc::clone(values),
-                    numbers: vec![UNMET; values.len()],
-                })
-            }
+        let same =
+            |codes: &Codes| std::ptr::addr_eq(Arc::as_ptr(&codes.values), Arc::as_ptr(values));
+        if let Some(known) = self.codes.iter().rposition(same) {
+            return Ok(self.codes.remove(known));
         }
+        if self.codes.len() == DICTIONARIES {
+            self.codes.remove(0);
+        }
+        let plain = crate::columns::in_type(values, &plain_type(values.data_type()))?;
+        Ok(Codes {
+            bytes: values.get_buffer_memory_size() + values.len() * 4,
+            normal: self.normal(&plain)?,
+            values: Arc::clone(values),
+            numbers: vec![UNMET; values.len()],
+        })
     }
 
     /// The column in the form in which its values are looked up: bits, or bytes.
@@ -282,13 +287,13 @@ impl Distinct {
             }
             Form::Bytes(arena) | Form::Encoded(_, arena) => arena.held(),
         };
-        let codes = self.codes.as_ref().map_or(0, |codes| codes.bytes);
+        let codes: usize = self.codes.iter().map(|codes| codes.bytes).sum();
         values + codes
     }
 
     /// Gives back what only new rows would need.
     pub(crate) fn close(&mut self) {
-        self.codes = None;
+        self.codes = Vec::new();
         match &mut self.form {
             Form::Bits { table, .. } => *table = HashTable::new(),
             Form::Bytes(arena) | Form::Encoded(_, arena) => arena.close(),

@@ -5,6 +5,7 @@
 
 mod distinct;
 mod groups;
+mod hashing;
 mod nearby;
 mod pairs;
 mod partial;

@@ -1,5 +1,5 @@
-//! The first stage: each worker reduces its own rows in a bounded table and sends the states on when it is full, or the
-//! rows themselves where that is less work.
+//! The first stage: each worker reduces its own rows in a small table and sends the states on when it is full; where that
+//! does not pay, rows go to the owners of their keys as they are.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -8,17 +8,18 @@ use arrow_array::{ArrayRef, RecordBatch};
 use dataflow_core::{Batch, Flow, Output, Result, Stage, StageContext};
 
 use super::groups::Groups;
-use super::nearby::Nearby;
-use super::passing::{Passing, hashes};
+use super::passing::Passing;
 use super::work::{Rows, Work};
 use crate::calls::States;
 use crate::runs::piece_rows;
 
-/// With fewer rows per group than this in a full table, reducing does not pay.
-const ROWS_PER_GROUP: u64 = 2;
+/// With more groups than this, and bytes, the table has left the cache: a group is better kept once, by its owner, than
+/// on every worker. Tests have few groups and go this way all the same.
+const CACHED_GROUPS: usize = if cfg!(test) { 32 } else { 4096 };
+const CACHED_BYTES: usize = if cfg!(test) { 1024 } else { 2 << 20 };
 
-/// How many new groups there are between two looks at whether reducing pays.
-const LOOK_EVERY: u64 = 65_536;
+/// Reducing pays where the states are so many times smaller than the rows that went into them.
+const SMALLER: u64 = 2;
 
 /// For how many times the rows of a trial that did not pay rows are passed on before the next trial.
 const PASSES_PER_TRIAL: u64 = 32;
@@ -35,13 +36,10 @@ pub(crate) struct Partial {
     groups: Groups,
     states: States,
     assigned: Vec<u32>,
-    nearby: Nearby,
     /// What is held, for the last stage to know.
     held: Arc<AtomicUsize>,
     /// Rows since the table was empty.
     rows: u64,
-    /// The rows and groups at the last look at whether reducing pays.
-    seen: (u64, u64),
     /// Rows that are still to be passed on as they are, before reducing is tried again.
     pass: u64,
     passing: Passing,
@@ -54,9 +52,8 @@ impl Partial {
     pub(crate) fn new(context: StageContext, work: &Arc<Work>) -> Result<Self> {
         // A worker that is alone owns all keys: its rows are best reduced where they end up.
         let alone = context.workers == 1;
-        let context_memory = context.memory;
         Ok(Self {
-            passing: Passing::new(work, context.memory, alone)?,
+            passing: Passing::new(work, alone)?,
             pass: if alone { u64::MAX } else { 0 },
             groups: Groups::new(&work.types, context.memory)?,
             states: States::new(&work.calls),
@@ -64,44 +61,36 @@ impl Partial {
             work: Arc::clone(work),
             context,
             assigned: Vec::new(),
-            nearby: Nearby::new(context_memory),
             rows: 0,
-            seen: (0, 0),
             sending: None,
         })
     }
 
-    fn batch_of(&self, start: usize, limit: usize) -> Result<Batch> {
+    fn batch_of(&mut self, start: usize, limit: usize) -> Result<Batch> {
         let end = (start + limit).min(self.groups.len());
         let some: Vec<u32> = (start as u32..end as u32).collect();
         let mut columns: Vec<ArrayRef> = self.groups.keys(&some)?;
-        let hash = hashes(&self.work, &columns)?;
+        let hash = self.passing.hashes(&columns)?;
         columns.extend(self.states.state(&some)?);
         let rows = RecordBatch::try_new(Arc::clone(&self.work.states), columns)?;
         Ok(Batch::new(rows).with_hash(Some(hash.into())))
     }
 
-    /// Whether rows so seldom share a group that the table is not worth its memory; looked at from time to time.
-    fn is_vain(&mut self) -> bool {
-        let (rows, groups) = (
-            self.rows - self.seen.0,
-            self.groups.len() as u64 - self.seen.1,
-        );
-        if groups < LOOK_EVERY {
-            return false;
-        }
-        self.seen = (self.rows, self.groups.len() as u64);
-        10 * groups > 9 * rows
+    fn is_full(&self, bytes: usize) -> bool {
+        bytes > self.context.memory || (bytes > CACHED_BYTES && self.groups.len() > CACHED_GROUPS)
     }
 
-    fn emptied(&mut self) -> Result<()> {
-        // Whether rows share groups decides how the next ones are sent; the result is the same.
-        let groups = self.groups.len() as u64;
-        if self.rows < ROWS_PER_GROUP * groups {
+    /// How many bytes the rows have that are in the table, about.
+    fn bytes_of_rows(&self) -> u64 {
+        self.rows * 8 * (self.work.keys.len() + self.work.inputs.len()) as u64
+    }
+
+    /// The table has been sent. Whether it was worth it decides how the next rows are sent; the result is the same.
+    fn emptied(&mut self, bytes: usize) -> Result<()> {
+        if self.bytes_of_rows() < SMALLER * bytes as u64 {
             self.pass = PASSES_PER_TRIAL * self.rows;
         }
         self.rows = 0;
-        self.seen = (0, 0);
         self.states.clear();
         self.groups.clear()?;
         self.held.store(self.bytes(), Ordering::Relaxed);
@@ -112,9 +101,6 @@ impl Partial {
     fn pass(&mut self, rows: Rows, out: &mut dyn Output) -> Result<Flow> {
         self.pass = self.pass.saturating_sub(rows.rows as u64);
         out.send(0, self.passing.batch(rows)?);
-        if self.pass == 0 {
-            self.passing.forget(true)?;
-        }
         // There is nothing more of this batch, but the next one has to wait for room.
         Ok(if out.full() { Flow::More } else { Flow::Ready })
     }
@@ -132,12 +118,13 @@ impl Stage for Partial {
         }
         self.groups.assign(&read.keys, &mut self.assigned)?;
         self.states.resize(self.groups.len());
-        self.nearby
-            .add(&mut self.states, &self.assigned, &read.inputs, &read.places)?;
+        let groups = Some(self.assigned.as_slice());
+        self.states
+            .update(groups, read.rows, &read.inputs, &read.places)?;
         self.rows += read.rows as u64;
         let bytes = self.bytes();
         self.held.store(bytes, Ordering::Relaxed);
-        if bytes > self.context.memory || self.is_vain() {
+        if self.is_full(bytes) {
             self.sending = Some(0);
             return self.more(out);
         }
@@ -148,7 +135,6 @@ impl Stage for Partial {
         let Some(mut at) = self.sending.take() else {
             return Ok(Flow::Ready);
         };
-        self.nearby.settle(&mut self.states)?;
         let (groups, target) = (self.groups.len(), batch_bytes(self.context.memory));
         let limit = piece_rows(target, groups, self.states.bytes(), self.context.batch_rows);
         while at < groups {
@@ -159,7 +145,7 @@ impl Stage for Partial {
                 return Ok(Flow::More);
             }
         }
-        self.emptied()?;
+        self.emptied(self.bytes())?;
         Ok(Flow::Ready)
     }
 
@@ -169,7 +155,7 @@ impl Stage for Partial {
     }
 
     fn bytes(&self) -> usize {
-        self.groups.bytes() + self.states.bytes() + self.passing.bytes() + self.nearby.bytes()
+        self.groups.bytes() + self.states.bytes() + self.passing.bytes()
     }
 
     fn keys(&self) -> usize {
