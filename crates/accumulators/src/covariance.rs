@@ -16,7 +16,7 @@ The sum of the products of both distances from their means divided by `n - ddof`
 unless given (`covariance(x, y, ddof => 0)`). From exact sums, rounded once. Null where there are no more than `ddof` rows; NaN where a
 value is infinite or NaN. Whole numbers and decimals are taken in as doubles.
 
-About four times the cost of `variance`; 136 bytes per group, shared with `correlation`, `slope` and `intercept` of the same columns in
+About four times the cost of `variance`; 132 bytes per group, shared with `correlation`, `slope` and `intercept` of the same columns in
 the same order.",
         example: USAGE,
         also_called: &["cov", "covar", "covar_samp", "covar_pop"],

@@ -15,7 +15,7 @@ pub(crate) fn component() -> Component {
 Of numbers, text (by its bytes), dates, times and booleans, in the type of the column. NaN is above all numbers, so it is the
 least value only where there is nothing else; -0.0 is 0.0. Nulls do not count.
 
-About a nanosecond per row and 16 bytes per group; shared with `max` and `range`. Text is kept per group.",
+About a nanosecond per row and 8 bytes per group. Text is kept per group, for `min` and `max` together.",
         example: USAGE,
         also_called: &["minimum", "least"],
         ..Info::EMPTY

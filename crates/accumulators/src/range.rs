@@ -12,10 +12,10 @@ pub(crate) fn component() -> Component {
         name: "range",
         summary: "The greatest value less the least",
         manual: "\
-Of numbers, dates and times: `max(x) - min(x)` from one state. Whole numbers give a whole number (an error when it does not fit),
+Of numbers, dates and times: `max(x) - min(x)`. Whole numbers give a whole number (an error when it does not fit),
 decimals a decimal, dates and times a duration. NaN is above all numbers, so one NaN makes it NaN. Nulls do not count.
 
-About a nanosecond per row and 16 bytes per group; shared with `min` and `max`.",
+About a nanosecond per row and 16 bytes per group.",
         example: USAGE,
         also_called: &["spread", "ptp", "peak_to_peak"],
         ..Info::EMPTY

@@ -16,7 +16,7 @@ The third central moment divided by the 3/2nd power of the second, both with the
 unless told otherwise. From exact sums of powers, rounded once. Null for fewer than two values; NaN if all are equal or one is
 infinite or NaN. Whole numbers and decimals are taken in as doubles.
 
-About 30 times the cost of a sum; 168 bytes per group, shared with `kurtosis`.",
+About 30 times the cost of a sum; 164 bytes per group, shared with `kurtosis`.",
         example: USAGE,
         also_called: &["skew", "skewness_pop"],
         ..Info::EMPTY

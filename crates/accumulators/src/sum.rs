@@ -17,7 +17,7 @@ sum that is too large on the way but not in the end does not overflow. Of whole 
 unsigned ones), of decimals a decimal with ten more digits (up to 38, or 76): a result that does not fit stops the run.
 Infinities and NaN do what they do in an addition. Nulls do not count, and the sum of nothing is null.
 
-About as fast as a plain addition over long runs of one group, up to twice its cost when rows jump between groups. 24 bytes per
+About as fast as a plain addition over long runs of one group, up to twice its cost when rows jump between groups. 20 bytes per
 group, shared with `mean`; numbers whose sizes differ by more than 1e8 may double that. A group that adds 1e-300 to 1e300 takes about a
 kilobyte.",
         example: USAGE,

@@ -17,7 +17,7 @@ what the values are a sample of; `variance(x, ddof => 0)` is the variance of the
 their squares, rounded once: a large mean costs no digits. Null where there are no more than `ddof` values; NaN where one is
 infinite or NaN. Whole numbers and decimals are taken in as doubles, so those beyond 2^53 are rounded first.
 
-About twice the cost of a plain sum of squares; 56 bytes per group, shared with `std`.",
+About twice the cost of a plain sum of squares; 52 bytes per group, shared with `std`.",
         example: USAGE,
         also_called: &["var", "var_samp", "var_pop", "variance_samp"],
         ..Info::EMPTY

@@ -16,7 +16,7 @@ The sum of `x * weight` divided by the sum of the weights, over the rows where n
 Null where there are no rows; NaN where the weights add up to zero. Infinities and NaN do what they do in these sums and
 their quotient. Whole numbers and decimals are taken in as doubles.
 
-About three times the cost of `mean`, and 56 bytes per group.",
+About three times the cost of `mean`, and 52 bytes per group.",
         example: USAGE,
         also_called: &["weighted_average", "wmean", "average_weighted"],
         ..Info::EMPTY

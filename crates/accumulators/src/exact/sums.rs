@@ -246,58 +246,121 @@ impl Sums {
     }
 }
 
-/// How many rows each group has.
+/// How many rows each group has: 4 bytes a group until there are so many rows that these might not do.
 #[derive(Debug, Default)]
 pub struct Counts {
-    counts: Vec<u64>,
+    small: Vec<u32>,
+    large: Vec<u64>,
+    /// Rows in all, or more.
+    rows: u64,
 }
+
+/// No group can have more rows than there are.
+const MOST_OF_SMALL: u64 = u32::MAX as u64;
 
 impl Counts {
     /// Makes room for groups.
     pub fn resize(&mut self, groups: usize) {
-        super::grow(&mut self.counts, groups, 0);
+        match self.is_small() {
+            true => super::grow(&mut self.small, groups, 0),
+            false => super::grow(&mut self.large, groups, 0),
+        }
+    }
+
+    fn is_small(&self) -> bool {
+        self.rows <= MOST_OF_SMALL
+    }
+
+    /// Is told of rows before they are counted.
+    #[inline]
+    fn expect(&mut self, rows: u64) {
+        let small = self.is_small();
+        self.rows = self.rows.saturating_add(rows);
+        if small && !self.is_small() {
+            let counts = std::mem::take(&mut self.small);
+            self.large = counts.into_iter().map(u64::from).collect();
+        }
     }
 
     /// Counts one for each row's group, or all rows for group 0.
     #[inline]
     pub fn add(&mut self, groups: Option<&[u32]>, rows: usize) {
-        match groups {
-            None => self.counts[0] += rows as u64,
-            Some(groups) => groups
-                .iter()
-                .for_each(|group| self.counts[*group as usize] += 1),
+        let Some(groups) = groups else {
+            return self.raise(0, rows as u64);
+        };
+        self.expect(rows as u64);
+        let groups = groups.iter().map(|group| *group as usize);
+        match self.is_small() {
+            true => groups.for_each(|group| self.small[group] += 1),
+            false => groups.for_each(|group| self.large[group] += 1),
         }
     }
 
     /// The count of a group.
     pub fn of(&self, group: usize) -> u64 {
-        self.counts[group]
+        match self.is_small() {
+            true => self.small[group].into(),
+            false => self.large[group],
+        }
     }
 
     /// Adds to the count of a group.
+    #[inline]
     pub fn raise(&mut self, group: usize, by: u64) {
-        self.counts[group] += by;
+        self.expect(by);
+        match self.is_small() {
+            true => self.small[group] += by as u32,
+            false => self.large[group] = self.large[group].wrapping_add(by),
+        }
     }
 
     /// Appends the bytes of a count.
     pub fn write(&self, group: usize, out: &mut Vec<u8>) {
-        write_varint(self.counts[group], out);
+        write_varint(self.of(group), out);
     }
 
     /// Adds a count that [`Counts::write`] wrote.
     pub fn read(&mut self, group: usize, bytes: &mut &[u8]) -> Option<()> {
         let count = read_varint(bytes)?;
-        self.counts[group] = self.counts[group].wrapping_add(count);
+        self.raise(group, count);
         Some(())
     }
 
     /// The bytes held.
     pub fn bytes(&self) -> usize {
-        self.counts.capacity() * 8
+        self.small.capacity() * 4 + self.large.capacity() * 8
     }
 
     /// Forgets everything.
     pub fn clear(&mut self) {
-        self.counts = Vec::new();
+        *self = Self::default();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_grow_wide_when_they_might_overflow() {
+        let mut counts = Counts::default();
+        counts.resize(3);
+        counts.add(Some(&[1, 2, 1]), 3);
+        counts.raise(1, MOST_OF_SMALL - 3);
+        assert!(counts.is_small());
+        counts.add(Some(&[1, 1]), 2);
+        counts.resize(4);
+        counts.add(Some(&[3]), 1);
+        assert!(!counts.is_small());
+        let found: Vec<u64> = (0..4).map(|group| counts.of(group)).collect();
+        assert_eq!(found, [0, MOST_OF_SMALL + 1, 1, 1]);
+        let mut bytes = Vec::new();
+        counts.write(1, &mut bytes);
+        let mut other = Counts::default();
+        other.resize(1);
+        other.read(0, &mut bytes.as_slice()).expect("a count");
+        assert_eq!(other.of(0), MOST_OF_SMALL + 1);
+        counts.clear();
+        assert_eq!(counts.bytes(), 0);
     }
 }

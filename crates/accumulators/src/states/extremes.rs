@@ -1,7 +1,8 @@
 //! The least and the greatest value of each group.
 //!
-//! Values with order keys take 16 bytes a group and a few instructions a row; one group of doubles without nulls is
-//! searched in eight lanes. Other values are compared as bytes and kept as such.
+//! Values with order keys take 8 bytes a group and end (see `one_end`; here are both, for `range`) and a few instructions
+//! a row; one group of doubles without nulls is searched in eight lanes. Other values are compared as bytes and kept as
+//! such.
 
 use std::sync::Arc;
 
@@ -18,6 +19,7 @@ use dataflow_core::{Accumulator, Error, Groups, Places, Result};
 
 use super::keys::{self, Floats, Scale};
 use super::lists::column;
+use super::one_end::OneEnd;
 use super::options::{Options, unfit};
 use super::picked::has_order;
 use super::plan::Plan;
@@ -57,21 +59,26 @@ pub(crate) fn accept(call: &Call, end: End, usage: &'static str) -> Result<Accep
         None => Some(Wide::new(&data_type).map_err(|_| unfit(&data_type, wants, help))?),
     };
     let kept = data_type.clone();
+    let what = match end {
+        End::Least => "least",
+        End::Greatest => "greatest",
+        End::Range => "range",
+    };
+    let field = |name: &str| Field::new(name, data_type.clone(), true);
+    // Values with order keys keep the one end that is asked for; the bytes of others are kept for both ends at once.
+    let alone = wide.is_none() && end != End::Range;
     let plan = Plan {
-        state: "extremes".to_owned(),
-        reading: Reading::of(match end {
-            End::Least => "least",
-            End::Greatest => "greatest",
-            End::Range => "range",
-        }),
+        state: if alone { what } else { "extremes" }.to_owned(),
+        reading: Reading::of(what),
         output,
-        fields: vec![
-            Field::new("least", data_type.clone(), true),
-            Field::new("greatest", data_type.clone(), true),
-        ],
+        fields: match alone {
+            true => vec![field(what)],
+            false => vec![field("least"), field("greatest")],
+        },
         order: OrderClass::Any,
         make: Arc::new(move || match &wide {
             Some(wide) => Box::new(WideExtremes::new(&kept, wide)),
+            None if alone => Box::new(OneEnd::new(&kept, end)),
             None => Box::new(Extremes::new(&kept)),
         }),
     };
@@ -263,7 +270,7 @@ impl Extremes {
 }
 
 /// The keys of the least and the greatest of some doubles, NaN above all numbers.
-fn doubles_ends(values: &[f64]) -> Option<[u64; 2]> {
+pub(super) fn doubles_ends(values: &[f64]) -> Option<[u64; 2]> {
     const LANES: usize = 8;
     let (mut low, mut high) = ([f64::INFINITY; LANES], [f64::NEG_INFINITY; LANES]);
     let mut nan = [false; LANES];

@@ -9,6 +9,7 @@ pub(crate) mod keys;
 pub(crate) mod lists;
 pub(crate) mod multiset;
 pub(crate) mod occurrences;
+pub(crate) mod one_end;
 pub(crate) mod options;
 pub(crate) mod picked;
 pub(crate) mod plan;
