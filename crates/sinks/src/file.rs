@@ -66,7 +66,7 @@ A file is written under a hidden name in its folder and renamed when all sinks a
 What a stopped run left behind is removed by the next run that writes the same file.
 
 The bytes depend on the rows alone, not on how they came in batches. A Parquet row group is held in memory until it is full, \
-some 24 MiB; see `row_group_rows`.
+some 8 MiB; see `row_group_rows`.
 
 With `{column}` in the path, rows are sorted into files. They wait in memory (32 MiB) and in one temporary file in the folder, \
 and the files are written one after another at the end, so their number needs no open files. A null is \

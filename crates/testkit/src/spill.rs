@@ -55,9 +55,6 @@ struct Writer {
 
 impl SpillWriter for Writer {
     fn write(&mut self, batch: &Batch) -> Result<()> {
-        let Some(order) = batch.order() else {
-            return Err(Error::internal("a spilled batch has no order keys"));
-        };
         let types = |schema: &SchemaRef| -> Vec<_> {
             schema
                 .fields()
@@ -66,12 +63,21 @@ impl SpillWriter for Writer {
                 .collect()
         };
         assert_eq!(types(&batch.schema()), types(&self.schema), "one schema");
-        let before = self.batches.last().and_then(|batch| {
+        // What has order keys is a sorted run, all of it; other rows are only kept.
+        let last = self.batches.last();
+        let runs = last.is_none_or(|last| last.order().is_some() == batch.order().is_some());
+        assert!(runs, "all of a run has order keys, or none");
+        let before = last.and_then(|batch| {
             let order = batch.order()?;
             Some(order.value(order.len().checked_sub(1)?).to_vec())
         });
         let mut before = before.unwrap_or_default();
-        for key in order.iter().flatten() {
+        for key in batch
+            .order()
+            .iter()
+            .flat_map(|order| order.iter())
+            .flatten()
+        {
             assert!(before.as_slice() <= key, "a run is sorted");
             before = key.to_vec();
         }

@@ -25,8 +25,8 @@ use crate::{RowsWriter, WriteFormat};
 pub struct Parquet {
     /// How pages are compressed. Default `"snappy"`; `"zstd"` makes smaller files, and needs some 0.7 MB per column.
     pub compression: ParquetCompression,
-    /// Rows of a row group. Default: as many as make about 24 MiB by the columns' types, between 8,192 and 1,048,576.
-    /// A group ends sooner where long text would make it larger than 32 MiB.
+    /// Rows of a row group. Default: as many as make about 8 MiB by the columns' types, between 8,192 and 1,048,576.
+    /// A group ends sooner where long text would make it larger than 12 MiB.
     pub row_group_rows: Option<u32>,
 }
 
@@ -47,8 +47,8 @@ pub enum ParquetCompression {
 const BLOCK_ROWS: usize = 8_192;
 /// Rows per page: readers that start in the middle of a group decode at most so many in vain.
 const PAGE_ROWS: usize = 16_384;
-const GROUP_BYTES: usize = 24 << 20;
-const LONG_GROUP_BYTES: u64 = 32 << 20;
+const GROUP_BYTES: usize = 8 << 20;
+const LONG_GROUP_BYTES: u64 = 12 << 20;
 const LONG_BLOCK_BYTES: u64 = 8 << 20;
 
 impl Parquet {

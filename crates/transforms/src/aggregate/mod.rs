@@ -9,6 +9,7 @@ mod hashing;
 mod nearby;
 mod pairs;
 mod partial;
+mod parts;
 mod passing;
 mod total;
 mod values;

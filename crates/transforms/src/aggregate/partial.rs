@@ -18,9 +18,6 @@ use crate::runs::piece_rows;
 const CACHED_GROUPS: usize = if cfg!(test) { 32 } else { 4096 };
 const CACHED_BYTES: usize = if cfg!(test) { 1024 } else { 2 << 20 };
 
-/// Reducing pays where the states are so many times smaller than the rows that went into them.
-const SMALLER: u64 = 2;
-
 /// For how many times the rows of a trial that did not pay rows are passed on before the next trial.
 const PASSES_PER_TRIAL: u64 = 32;
 
@@ -80,14 +77,9 @@ impl Partial {
         bytes > self.context.memory || (bytes > CACHED_BYTES && self.groups.len() > CACHED_GROUPS)
     }
 
-    /// How many bytes the rows have that are in the table, about.
-    fn bytes_of_rows(&self) -> u64 {
-        self.rows * 8 * (self.work.keys.len() + self.work.inputs.len()) as u64
-    }
-
     /// The table has been sent. Whether it was worth it decides how the next rows are sent; the result is the same.
     fn emptied(&mut self, bytes: usize) -> Result<()> {
-        if self.bytes_of_rows() < SMALLER * bytes as u64 {
+        if !self.work.reducing_pays(self.rows, bytes) {
             self.pass = PASSES_PER_TRIAL * self.rows;
         }
         self.rows = 0;

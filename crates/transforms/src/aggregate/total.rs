@@ -1,16 +1,20 @@
-//! The last stage: the owner of a key merges its states, spills sorted runs when memory is full, and finishes in order.
+//! The last stage: the owner of a key merges its states and finishes in order. When memory is full, states are spilled as
+//! sorted runs; where rows seldom share a group, those that still come are set aside instead (`parts`).
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use arrow_array::{Array, ArrayRef, BinaryArray, RecordBatch};
 use dataflow_core::runs::{MergedRuns, Run};
+use dataflow_core::stage::Spilled;
 use dataflow_core::units::Bytes;
 use dataflow_core::{Batch, Error, Flow, Output, Result, Stage, StageContext};
 
 use super::groups::{Groups, InOrder};
 use super::nearby::Nearby;
 use super::partial::batch_bytes;
+use super::parts::Parts;
 use super::passing::is_rows;
 use super::work::{Work, runs_of_equal};
 use crate::calls::States;
@@ -46,13 +50,20 @@ pub(crate) struct Total {
     nearby: Nearby,
     /// What the first stage on this worker holds.
     held: Arc<AtomicUsize>,
+    /// Rows taken in since there were no groups.
+    rows: u64,
     runs: Runs,
+    /// Rows that come are set aside.
+    aside: bool,
+    parts: Option<Parts>,
     ending: Ending,
 }
 
 enum Ending {
     /// Rows may still come.
     NotYet,
+    /// Rows that were set aside come back, part after part; the one that is being read comes first.
+    Parts(Option<Box<dyn Run>>, VecDeque<Box<dyn Spilled>>),
     /// All groups are in memory; `at` is the next to leave.
     Held { order: InOrder, at: usize },
     /// They come from disk.
@@ -71,6 +82,9 @@ impl Total {
             nearby: Nearby::new(context.memory),
             runs: Runs::new(&context, Arc::clone(&work.states)),
             held: work.held.by(context.worker),
+            rows: 0,
+            aside: false,
+            parts: None,
             work: Arc::clone(work),
             context,
             ending: Ending::NotYet,
@@ -109,14 +123,75 @@ impl Total {
             ))
         })?;
         drop(order);
+        self.rows = 0;
         self.states.clear();
         self.groups.clear()
+    }
+
+    /// Takes in rows, or states.
+    fn take_in(&mut self, batch: &Batch) -> Result<()> {
+        let columns = batch.rows().columns();
+        let (keys, rest) = columns.split_at(self.work.types.len());
+        self.groups.assign(keys, &mut self.assigned)?;
+        self.states.resize(self.groups.len());
+        if is_rows(batch.rows(), keys.len()) {
+            self.rows += batch.len() as u64;
+            self.nearby
+                .add(&mut self.states, &self.assigned, rest, batch.places())?;
+        } else {
+            self.states.merge(&self.assigned, rest)?;
+        }
+        let bytes = self.bytes();
+        if bytes + self.groups.sorting_bytes() > self.budget() {
+            self.aside |= !self.work.reducing_pays(self.rows, bytes);
+            self.spill()?;
+        }
+        Ok(())
+    }
+
+    fn set_aside(&mut self, batch: &Batch) -> Result<()> {
+        let parts = match &mut self.parts {
+            Some(parts) => parts,
+            None => {
+                let made = Parts::new(&self.context, &self.work.types, batch.rows())?;
+                self.parts.insert(made)
+            }
+        };
+        parts.add(batch)
+    }
+
+    /// Takes in the next batch of what was set aside. Behind the last one of a part, its groups are complete but for what
+    /// other runs have of them.
+    fn next_of_parts(&mut self) -> Result<()> {
+        let Ending::Parts(reading, waiting) = &mut self.ending else {
+            return Ok(());
+        };
+        if let Some(run) = reading {
+            match run.next()? {
+                Some(batch) => return self.take_in(&batch),
+                None => *reading = None,
+            }
+            return self.spill();
+        }
+        if let Some(part) = waiting.pop_front() {
+            // Its file goes when it has been read.
+            *reading = Some(part.read()?);
+            return Ok(());
+        }
+        self.merge_runs()
+    }
+
+    fn merge_runs(&mut self) -> Result<()> {
+        let runs = self.runs.merged(self.context.batch_rows)?;
+        let combine = Combine::new(runs, &self.work, &self.context);
+        self.ending = Ending::Spilled(Box::new(combine));
+        Ok(())
     }
 
     /// The next finished rows; none when all have left.
     fn finished(&mut self, out: &mut dyn Output) -> Result<Option<Batch>> {
         match &mut self.ending {
-            Ending::NotYet | Ending::Over => Ok(None),
+            Ending::NotYet | Ending::Parts(..) | Ending::Over => Ok(None),
             Ending::Held { order, at } => {
                 let bytes = self.states.bytes() + order.bytes();
                 let target = batch_bytes(self.context.memory);
@@ -145,23 +220,19 @@ fn order_of(order: &InOrder, groups: &[u32]) -> BinaryArray {
 
 impl Stage for Total {
     fn on_batch(&mut self, batch: Batch, _: &mut dyn Output) -> Result<Flow> {
-        let columns = batch.rows().columns();
-        let (keys, rest) = columns.split_at(self.work.types.len());
-        self.groups.assign(keys, &mut self.assigned)?;
-        self.states.resize(self.groups.len());
-        if is_rows(batch.rows(), keys.len()) {
-            self.nearby
-                .add(&mut self.states, &self.assigned, rest, batch.places())?;
+        if self.aside && is_rows(batch.rows(), self.work.types.len()) {
+            self.set_aside(&batch)?;
         } else {
-            self.states.merge(&self.assigned, rest)?;
-        }
-        if self.bytes() + self.groups.sorting_bytes() > self.budget() {
-            self.spill()?;
+            self.take_in(&batch)?;
         }
         Ok(Flow::Ready)
     }
 
     fn more(&mut self, out: &mut dyn Output) -> Result<Flow> {
+        if matches!(self.ending, Ending::Parts(..)) {
+            self.next_of_parts()?;
+            return Ok(Flow::More);
+        }
         while let Some(batch) = self.finished(out)? {
             out.send(0, batch);
             if out.full() {
@@ -176,16 +247,16 @@ impl Stage for Total {
 
     fn on_end(&mut self, out: &mut dyn Output) -> Result<Flow> {
         self.nearby.settle(&mut self.states)?;
-        self.ending = if self.runs.is_empty() {
-            Ending::Held {
-                order: self.groups.sorted(&self.work.order)?,
-                at: 0,
-            }
-        } else {
-            self.spill()?;
-            let runs = self.runs.merged(self.context.batch_rows)?;
-            Ending::Spilled(Box::new(Combine::new(runs, &self.work, &self.context)))
-        };
+        if self.runs.is_empty() {
+            let order = self.groups.sorted(&self.work.order)?;
+            self.ending = Ending::Held { order, at: 0 };
+            return self.more(out);
+        }
+        self.spill()?;
+        match self.parts.take() {
+            Some(parts) => self.ending = Ending::Parts(None, parts.finish()?),
+            None => self.merge_runs()?,
+        }
         self.more(out)
     }
 
@@ -193,9 +264,10 @@ impl Stage for Total {
         let ending = match &self.ending {
             Ending::Held { order, .. } => order.bytes(),
             Ending::Spilled(combine) => combine.states.bytes(),
-            Ending::NotYet | Ending::Over => 0,
+            Ending::NotYet | Ending::Parts(..) | Ending::Over => 0,
         };
-        self.groups.bytes() + self.states.bytes() + self.nearby.bytes() + ending
+        let parts = self.parts.as_ref().map_or(0, Parts::bytes);
+        self.groups.bytes() + self.states.bytes() + self.nearby.bytes() + parts + ending
     }
 
     fn keys(&self) -> usize {

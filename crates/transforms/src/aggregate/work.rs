@@ -59,7 +59,16 @@ pub(crate) struct Rows {
     pub(crate) places: Places,
 }
 
+/// Reducing pays where the states are so many times smaller than the rows that went into them.
+const SMALLER: u64 = 2;
+
 impl Work {
+    /// Whether it pays to keep so many bytes of states instead of so many rows.
+    pub(crate) fn reducing_pays(&self, rows: u64, states: usize) -> bool {
+        let bytes = rows * 8 * (self.keys.len() + self.inputs.len()) as u64;
+        bytes >= SMALLER * states as u64
+    }
+
     /// Evaluates keys and inputs, and reports the rows that fail.
     pub(crate) fn read(&self, batch: &Batch, out: &mut dyn Output) -> Result<Rows> {
         let mut failed = Vec::new();
