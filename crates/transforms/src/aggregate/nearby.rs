@@ -13,7 +13,7 @@ use crate::calls::States;
 /// States smaller than this are in the cache anyway. Tests have small states and go this way all the same.
 const IN_CACHE: usize = if cfg!(test) { 1 } else { 2 << 20 };
 /// How many rows are gathered.
-const ROWS: usize = if cfg!(test) { 1000 } else { 131_072 };
+const ROWS: usize = if cfg!(test) { 1000 } else { 65_536 };
 /// Ranges of groups that the sort tells apart, at most.
 const RANGES: usize = 4096;
 
