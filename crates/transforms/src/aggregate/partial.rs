@@ -18,8 +18,9 @@ use crate::runs::piece_rows;
 const CACHED_GROUPS: usize = if cfg!(test) { 32 } else { 4096 };
 const CACHED_BYTES: usize = if cfg!(test) { 1024 } else { 2 << 20 };
 
-/// For how many times the rows of a trial that did not pay rows are passed on before the next trial.
-const PASSES_PER_TRIAL: u64 = 32;
+/// For how many times the rows of a trial that did not pay rows are passed on before the next trial; four times as many
+/// behind each trial in vain, up to the second number.
+const PASSES_PER_TRIAL: (u64, u64) = (32, 8192);
 
 /// The bytes of a batch of states, at most; fewer where there is little memory.
 pub(super) fn batch_bytes(memory: usize) -> usize {
@@ -39,6 +40,8 @@ pub(crate) struct Partial {
     rows: u64,
     /// Rows that are still to be passed on as they are, before reducing is tried again.
     pass: u64,
+    /// For how many times the rows of the next trial, should it be in vain.
+    passes_per_trial: u64,
     passing: Passing,
     /// The next group to send, while the table is being sent.
     sending: Option<usize>,
@@ -52,6 +55,7 @@ impl Partial {
         Ok(Self {
             passing: Passing::new(work, alone)?,
             pass: if alone { u64::MAX } else { 0 },
+            passes_per_trial: PASSES_PER_TRIAL.0,
             groups: Groups::new(&work.types, context.memory)?,
             states: States::new(&work.calls),
             held: work.held.by(context.worker),
@@ -80,7 +84,10 @@ impl Partial {
     /// The table has been sent. Whether it was worth it decides how the next rows are sent; the result is the same.
     fn emptied(&mut self, bytes: usize) -> Result<()> {
         if !self.work.reducing_pays(self.rows, bytes) {
-            self.pass = PASSES_PER_TRIAL * self.rows;
+            self.pass = self.passes_per_trial * self.rows;
+            self.passes_per_trial = (4 * self.passes_per_trial).min(PASSES_PER_TRIAL.1);
+        } else {
+            self.passes_per_trial = PASSES_PER_TRIAL.0;
         }
         self.rows = 0;
         self.states.clear();
