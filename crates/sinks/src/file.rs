@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use arrow_schema::SchemaRef;
 use dataflow_core::component::{Configured, Info, SinkConfig};
-use dataflow_core::sink::Receipt;
+use dataflow_core::sink::{FileReceipt, Receipt};
 use dataflow_core::transform::Input;
 use dataflow_core::{Batch, Check, Located, Result, Sink, SinkContext, Writer};
 use dataflow_formats::RowsWriter;
@@ -295,7 +295,11 @@ impl Writer for OneFile {
         Ok(Receipt {
             rows: self.rows,
             bytes: self.bytes,
-            paths: vec![self.path.clone()],
+            files: vec![FileReceipt {
+                path: self.path.clone(),
+                rows: self.rows,
+                bytes: self.bytes,
+            }],
         })
     }
 
