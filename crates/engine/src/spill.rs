@@ -1,6 +1,6 @@
 //! Room on disk: sorted runs and queues as Arrow IPC files in a folder of the run's own, gone when nobody needs them.
 
-use std::fs::File;
+use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{BufReader, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -21,14 +21,22 @@ use crate::abort::lock;
 use crate::metrics::Metrics;
 
 const PREFIX: &str = "dataflow-spill-";
+/// The file in a spill folder on which its run holds a lock.
+const LOCK: &str = "lock";
 const PLACES: &str = "\u{1}places";
 const ORDER: &str = "\u{1}order";
+
+/// A folder, and the lock that tells others that somebody uses it. The folder goes before the lock.
+struct Held {
+    folder: tempfile::TempDir,
+    _lock: Option<File>,
+}
 
 /// The spill folder of a run. It is made when first needed, and removed with this value.
 pub struct SpillFolder {
     parent: PathBuf,
     limit: Option<u64>,
-    folder: std::sync::Mutex<Option<tempfile::TempDir>>,
+    folder: std::sync::Mutex<Option<Held>>,
     used: AtomicU64,
     next: AtomicU64,
     metrics: Arc<Metrics>,
@@ -54,34 +62,70 @@ impl SpillFolder {
             std::fs::create_dir_all(&self.parent)
                 .map_err(|e| Error::io("make the spill folder", self.parent.display(), &e))?;
             remove_leftovers(&self.parent);
-            let made = tempfile::Builder::new()
-                .prefix(&format!("{PREFIX}{}-", std::process::id()))
-                .tempdir_in(&self.parent)
-                .map_err(|e| Error::io("make the spill folder", self.parent.display(), &e))?;
-            *folder = Some(made);
+            let made = make_folder(&self.parent);
+            *folder = Some(
+                made.map_err(|e| Error::io("make the spill folder", self.parent.display(), &e))?,
+            );
         }
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         let made = folder
             .as_ref()
             .ok_or_else(|| Error::internal("the spill folder is gone"))?;
-        Ok(made.path().join(format!("{number}.arrow")))
+        Ok(made.folder.path().join(format!("{number}.arrow")))
     }
 }
 
-/// Removes the folders that runs left behind whose process is gone.
+/// Makes a folder and takes its lock. Somebody who sweeps at this very moment may come first; then there is another try.
+fn make_folder(parent: &Path) -> std::io::Result<Held> {
+    let mut tries = 0;
+    loop {
+        let folder = tempfile::Builder::new()
+            .prefix(&format!("{PREFIX}{}-", std::process::id()))
+            .tempdir_in(parent)?;
+        match take(folder.path()) {
+            Ok(lock) => {
+                return Ok(Held {
+                    folder,
+                    _lock: Some(lock),
+                });
+            }
+            // Where there are no locks nobody can sweep either.
+            Err(TryLockError::Error(error)) if error.kind() == std::io::ErrorKind::Unsupported => {
+                return Ok(Held {
+                    folder,
+                    _lock: None,
+                });
+            }
+            Err(TryLockError::Error(error)) if tries == 10 => return Err(error),
+            Err(_) => tries += 1,
+        }
+    }
+}
+
+/// Takes the lock of a folder, if nobody has it. The system gives it back when the process ends, however it ends.
+fn take(folder: &Path) -> Result<File, TryLockError> {
+    let mut options = OpenOptions::new();
+    options.create(true).truncate(false).write(true);
+    let file = options
+        .open(folder.join(LOCK))
+        .map_err(TryLockError::Error)?;
+    file.try_lock()?;
+    // It may have been swept between the two.
+    std::fs::metadata(folder.join(LOCK)).map_err(TryLockError::Error)?;
+    Ok(file)
+}
+
+/// Removes the folders that runs left behind: those whose lock nobody holds.
 fn remove_leftovers(parent: &Path) {
     let Ok(entries) = std::fs::read_dir(parent) else {
         return;
     };
     for entry in entries.flatten() {
         let name = entry.file_name();
-        let Some(rest) = name.to_str().and_then(|name| name.strip_prefix(PREFIX)) else {
+        if !name.to_string_lossy().starts_with(PREFIX) {
             continue;
-        };
-        let Some(Ok(process)) = rest.split('-').next().map(str::parse::<u32>) else {
-            continue;
-        };
-        if !Path::new(&format!("/proc/{process}")).exists() {
+        }
+        if let Ok(_lock) = take(&entry.path()) {
             let removed = std::fs::remove_dir_all(entry.path());
             tracing::debug!(folder = %entry.path().display(), ok = removed.is_ok(), "removed a leftover spill folder");
         }
@@ -377,6 +421,34 @@ mod tests {
         assert_eq!(folder.used.load(Ordering::Relaxed), 0);
         drop((space, folder));
         assert_eq!(std::fs::read_dir(parent.path()).expect("lists").count(), 0);
+    }
+
+    #[test]
+    fn folders_of_runs_that_are_gone_are_removed_and_others_are_not() {
+        let parent = tempfile::tempdir().expect("a folder");
+        let make = || SpillFolder::new(parent.path().to_path_buf(), None, Metrics::new(vec![]));
+        // In a container the process before this one had the same number, and process 1 is always there.
+        let own = format!("{PREFIX}{}-gone", std::process::id());
+        let leftovers = [own, format!("{PREFIX}1-gone")].map(|name| parent.path().join(name));
+        for leftover in &leftovers {
+            std::fs::create_dir(leftover).expect("made");
+            std::fs::write(leftover.join("0.arrow"), "rows").expect("written");
+        }
+        std::fs::write(leftovers[0].join(LOCK), "").expect("written");
+        let other = parent.path().join("dataflow-else");
+        std::fs::create_dir(&other).expect("made");
+
+        let first = make();
+        let first_path = first.path().expect("made");
+        assert!(leftovers.iter().all(|leftover| !leftover.exists()));
+        assert!(other.exists(), "only what is ours goes");
+        std::fs::write(&first_path, "rows").expect("written");
+        let second = make();
+        let second_path = second.path().expect("made");
+        assert!(first_path.exists(), "its run is at work");
+        assert_ne!(first_path.parent(), second_path.parent());
+        drop((first, second));
+        assert_eq!(std::fs::read_dir(parent.path()).expect("lists").count(), 1);
     }
 
     #[test]
