@@ -62,7 +62,26 @@ impl Counters {
         entry.0 == 1
     }
 
-    /// Counts rows that went out through a port.
+    /// Says that one worker is finished with it; it is finished when all `workers` are. Returns whether this was the last.
+    pub fn ended(&self, workers: usize) -> bool {
+        let last = self.ended.fetch_add(1, Ordering::Relaxed) + 1 == workers;
+        if last {
+            self.finished.store(1, Ordering::Relaxed);
+        }
+        last
+    }
+
+    /// Counts a run on disk that is begun; returns true for the first.
+    pub fn spill_begun(&self) -> bool {
+        self.spill_runs.fetch_add(1, Ordering::Relaxed) == 0
+    }
+
+    /// Says that what it spilled is being merged.
+    pub fn merges(&self) {
+        self.merging.store(1, Ordering::Relaxed);
+    }
+
+    /// Counts rows that went out through a port, or would have if somebody read it.
     pub fn port(&self, port: usize, rows: u64) {
         let mut by_port = lock(&self.by_port);
         if by_port.len() <= port {
@@ -226,8 +245,8 @@ pub struct ComponentNumbers {
     pub rows_in: u64,
     /// Rows out over all outputs, without bad ones.
     pub rows_out: u64,
-    /// Rows out of each output, by its name; empty outputs and those that nobody reads are there with 0. Sources count
-    /// only `rows_out`.
+    /// Rows out of each output, by its name: also of those that nobody reads, whose rows are counted and not made (they
+    /// are not in `rows_out`). Empty outputs are there with 0. Sources count only `rows_out`.
     pub rows_by_port: Vec<(String, u64)>,
     /// Batches in.
     pub batches_in: u64,

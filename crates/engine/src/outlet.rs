@@ -209,7 +209,7 @@ impl Outlet {
 
 impl Output for Outlet {
     fn send(&mut self, port: usize, batch: Batch) {
-        if batch.is_empty() || !self.wants(port) {
+        if batch.is_empty() {
             return;
         }
         let batch = if self.charges {
@@ -218,6 +218,9 @@ impl Output for Outlet {
             let gauge = if beyond { &self.oldest } else { &self.gauge };
             let charge = gauge.charge(bytes);
             batch.with_charge(Some(Arc::new(charge)))
+        if !self.wants(port) {
+            return self.unread(port, batch.len());
+        }
         } else {
             batch
         };
@@ -234,6 +237,10 @@ impl Output for Outlet {
 
     fn bad(&mut self, rows: BadRows) -> Result<()> {
         let Some(first) = rows.first() else {
+    fn unread(&mut self, port: usize, rows: usize) {
+        self.metrics.of(self.policy.node).port(port, rows as u64);
+    }
+
             return Ok(());
         };
         let counters = self.metrics.of(self.policy.node);
