@@ -29,7 +29,7 @@ use crate::outlet::{BadRowPolicy, Outlet, SplitNames};
 use crate::reading::{ReadingOperator, ReadingSetup};
 use crate::spill::{SpillFolder, SpillSpace};
 use crate::stages::{StageOperator, StageSetup};
-use crate::writing::{PreparedSinks, Writing};
+use crate::writing::{Prepared, PreparedSinks, Writing, unless_closed};
 
 /// How a plan is run. None of this changes the result.
 #[derive(Clone)]
@@ -235,9 +235,8 @@ impl Run {
         prepared.sort_by_key(|sink| sink.node);
         let mut receipts = Vec::new();
         for sink in &mut prepared {
-            sink.writer
-                .commit()
-                .map_err(|error| error.component(&*sink.id))?;
+            unless_closed(sink.writer.commit()).map_err(|error| error.component(&*sink.id))?;
+            log_commit(sink);
             receipts.push((sink.id.to_string(), sink.receipt.clone()));
         }
         Ok(Report {
@@ -468,10 +467,8 @@ fn make_stage(shared: &Arc<Shared>, job: &Operator, start: &Start) -> Option<Box
             };
             let writer = sink.open(&context)?;
             let prepared = Arc::clone(&shared.prepared);
-            Ok(
-                Box::new(Writing::new(job.node, Arc::clone(id), writer, prepared))
-                    as Box<dyn Stage>,
-            )
+            let writing = Writing::new(job.node, Arc::clone(id), sink.open(&context), prepared)?;
+            Ok(Box::new(writing) as Box<dyn Stage>)
         }
         Job::Read(_) => Err(Error::internal("a reader is no stage")),
     })

@@ -386,7 +386,7 @@ fn standard_output_is_written_as_rows_come() {
     };
     let mut writer = sink.open(&context).expect("opens");
     let error = writer.write(&batch(2)).expect_err("closed");
-    assert_eq!(error.fault(), Fault::Stopped);
+    assert_eq!(error.fault(), Fault::Closed);
 }
 
 #[test]
