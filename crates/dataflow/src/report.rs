@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use dataflow_core::Receipt;
+use dataflow_core::units::Bytes;
 use dataflow_engine::{ComponentNumbers, Report};
 use serde_json::{Value, json};
 
@@ -184,18 +185,7 @@ pub fn grouped(number: u64) -> String {
 
 /// A number of bytes for people: `1.2 MiB`.
 pub fn size(bytes: u64) -> String {
-    let units = ["B", "KiB", "MiB", "GiB", "TiB"];
-    let mut value = bytes as f64;
-    let mut unit = 0;
-    while value >= 1024.0 && unit + 1 < units.len() {
-        value /= 1024.0;
-        unit += 1;
-    }
-    if unit == 0 {
-        format!("{bytes} B")
-    } else {
-        format!("{value:.1} {}", units[unit])
-    }
+    Bytes(bytes).for_people()
 }
 
 #[cfg(test)]
