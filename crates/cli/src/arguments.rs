@@ -127,7 +127,7 @@ pub struct Run {
     /// Write Prometheus metrics to a file when the run ends.
     #[arg(long, value_name = "FILE")]
     pub metrics_file: Option<PathBuf>,
-    /// How the closing report is written (to standard error).
+    /// How the closing report is written to standard error. As json it is the last line, also with --quiet.
     #[arg(long, value_enum, default_value = "text")]
     pub format: TextOrJson,
     /// Print this help, and the pipeline's parameters if one is given.

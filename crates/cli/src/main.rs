@@ -54,7 +54,7 @@ fn start_log(arguments: &Arguments) {
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn"));
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(std::io::stderr)
+        .with_writer(|| progress::Stderr)
         .with_ansi(exit::colours(&std::io::stderr()))
         .with_target(false);
     // A second subscriber in one process cannot happen here.

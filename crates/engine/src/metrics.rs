@@ -47,7 +47,10 @@ pub struct Counters {
     /// Whether it is finished: 1 when it is.
     pub finished: AtomicUsize,
     by_port: Mutex<Vec<u64>>,
-    errors: Mutex<BTreeMap<&'static str, (u64, String)>>,
+    ended: AtomicUsize,
+    spill_runs: AtomicU64,
+    merging: AtomicUsize,
+    errors: Mutex<BTreeMap<&'static str, BadTally>>,
     notes: Mutex<BTreeMap<String, u64>>,
 }
 
@@ -253,6 +256,7 @@ pub struct ComponentNumbers {
     /// Batches out.
     pub batches_out: u64,
     /// Bytes in.
+        merging: counters.merging.load(Ordering::Relaxed) > 0,
     pub bytes_in: u64,
     /// Bytes out.
     pub bytes_out: u64,
@@ -283,3 +287,5 @@ pub struct ComponentNumbers {
     /// Remarks and how often.
     pub notes: Vec<(String, u64)>,
 }
+    /// Whether it has begun to merge what it spilled.
+    pub merging: bool,

@@ -315,6 +315,9 @@ impl Spilled for Finished {
             reader,
             _file: Arc::clone(&self.file),
             id: self.id.clone(),
+        if let Some(counters) = self.file.folder.metrics.named(&self.id) {
+            counters.merges();
+        }
         }))
     }
 }
