@@ -6,6 +6,8 @@ use std::process::ExitCode;
 use dataflow::LoadError;
 use dataflow::core::error::Fault;
 
+use crate::arguments::LogFormat;
+
 /// Why a command failed.
 pub enum Failure {
     /// The pipeline is wrong.
@@ -69,11 +71,16 @@ impl Failure {
             }
             Self::Run(_, message) | Self::Usage(message) => eprintln!("error: {message}"),
         }
-        Err(Failure::Usage(message)) => {
-            eprintln!("error: {message}");
-            2
+    }
+}
+
+/// Prints what went wrong and returns the exit code.
+pub fn code(outcome: Result<(), Failure>, log: LogFormat) -> ExitCode {
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            failure.tell(log);
+            ExitCode::from(failure.code())
         }
-        Err(Failure::Silent(code)) => code,
-    };
-    ExitCode::from(code)
+    }
 }

@@ -226,7 +226,7 @@ format = "${print}"
 "#;
 
 /// `dataflow peek`
-pub fn peek(options: &Peek) -> Result<(), Failure> {
+pub fn peek(options: &Peek, arguments: &Arguments) -> Result<(), Failure> {
     let rows = options.rows;
     let load = Load {
         set: vec![
@@ -247,7 +247,10 @@ pub fn peek(options: &Peek) -> Result<(), Failure> {
         ..Options::default()
     })?;
     signals::stop_at_signal(running.stop_handle());
-    running.finish()?;
+    let report = running.finish()?;
+    if !arguments.quiet {
+        eprint!("{}", remarks(&report));
+    }
     Ok(())
 }
 

@@ -41,11 +41,12 @@ pub fn text(report: &Report) -> String {
         for bad in &c.errors {
             let _ = writeln!(
                 text,
-                "  {:width$}    {} bad row{} ({}), such as: {}",
+                "  {:width$}    {} bad row{} ({}), such as{}: {}",
                 "",
                 grouped(bad.count),
                 if bad.count == 1 { "" } else { "s" },
                 bad.reason,
+                bad.at.as_ref().map_or(String::new(), |at| format!(" {at}")),
                 bad.first
             );
         }
@@ -146,7 +147,7 @@ pub fn json(report: &Report) -> Value {
             "busy_seconds": c.busy_seconds,
             "blocked_seconds": c.blocked_seconds,
             "spilled_bytes": c.spilled_bytes,
-            "errors": c.errors.iter().map(|e| json!({ "reason": e.reason, "count": e.count, "first": e.first })).collect::<Vec<_>>(),
+            "errors": c.errors.iter().map(|e| json!({ "reason": e.reason, "count": e.count, "at": e.at, "first": e.first })).collect::<Vec<_>>(),
             "notes": c.notes.iter().map(|(note, count)| json!({ "note": note, "count": count })).collect::<Vec<_>>(),
         })
     });

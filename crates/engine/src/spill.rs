@@ -18,7 +18,7 @@ use dataflow_core::stage::{Spill, SpillWriter, Spilled};
 use dataflow_core::{Batch, Error, Places, Result};
 
 use crate::abort::lock;
-use crate::metrics::Metrics;
+use crate::metrics::{Counters, Metrics};
 
 const PREFIX: &str = "dataflow-spill-";
 /// The file in a spill folder on which its run holds a lock.
@@ -138,6 +138,10 @@ pub struct SpillSpace(pub Arc<SpillFolder>);
 impl Spill for SpillSpace {
     fn begin(&self, id: &str, schema: SchemaRef) -> Result<Box<dyn SpillWriter>> {
         let path = self.0.path().map_err(|error| error.component(id))?;
+        let counters = self.0.metrics.named(id);
+        if counters.is_some_and(Counters::spill_begun) {
+            tracing::info!(component = %id, folder = %self.0.parent.display(), "begins to spill");
+        }
         Ok(Box::new(Writing {
             id: id.to_string(),
             rows_schema: schema,
@@ -164,7 +168,9 @@ impl OnDisk {
         let more = to.saturating_sub(self.bytes);
         self.bytes = to;
         let used = self.folder.used.fetch_add(more, Ordering::Relaxed) + more;
-        self.folder.metrics.spilled(id, more);
+        if let Some(counters) = self.folder.metrics.named(id) {
+            counters.spilled.fetch_add(more, Ordering::Relaxed);
+        }
         match self.folder.limit {
             Some(limit) if used > limit => Err(Error::resource(format!(
                 "spilled {used} bytes, more than the limit of {limit} bytes"
@@ -279,6 +285,7 @@ impl SpillWriter for Writing {
             .file
             .take()
             .ok_or_else(|| Error::internal("a spill was finished twice"))?;
+        tracing::debug!(component = %self.id, rows = self.rows, bytes = file.bytes, "spilled a run");
         Ok(Box::new(Finished {
             id: self.id.clone(),
             file: Arc::new(file),
@@ -308,6 +315,9 @@ impl Spilled for Finished {
                 .component(&self.id)
                 .file(self.file.path.display().to_string())
         };
+        if let Some(counters) = self.file.folder.metrics.named(&self.id) {
+            counters.merges();
+        }
         let file = File::open(&self.file.path).map_err(|e| failed(&e))?;
         let reader = StreamReader::try_new(BufReader::with_capacity(1 << 16, file), None)
             .map_err(|e| failed(&e))?;
@@ -315,9 +325,6 @@ impl Spilled for Finished {
             reader,
             _file: Arc::clone(&self.file),
             id: self.id.clone(),
-        if let Some(counters) = self.file.folder.metrics.named(&self.id) {
-            counters.merges();
-        }
         }))
     }
 }
