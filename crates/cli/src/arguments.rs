@@ -16,13 +16,13 @@ pub struct Arguments {
     /// Say nothing but errors.
     #[arg(long, short, global = true)]
     pub quiet: bool,
-    /// Say more; twice, say everything.
+    /// Say more: what the run does; twice, also each file, spilled run and operator.
     #[arg(long, short, global = true, action = clap::ArgAction::Count)]
     pub verbose: u8,
     /// What is logged: error, warn, info, debug or trace, also by module as in `dataflow_engine=debug`.
-    #[arg(long, global = true, value_name = "LEVEL")]
+    #[arg(long, global = true, value_name = "LEVEL", value_parser = log_level)]
     pub log_level: Option<String>,
-    /// How it is logged.
+    /// How it is logged; with json, an error that ends the program is a line of the log, too.
     #[arg(long, global = true, value_enum, default_value = "text")]
     pub log_format: LogFormat,
 }
@@ -34,6 +34,21 @@ const AFTER: &str = "First steps:
   dataflow run pipeline.toml                  run it
 
 Exit codes: 0 done, 1 the run failed, 2 wrong usage, 78 bad pipeline, 130 aborted";
+
+/// A level, or levels by module.
+fn log_level(written: &str) -> Result<String, String> {
+    const LEVELS: [&str; 6] = ["error", "warn", "info", "debug", "trace", "off"];
+    for part in written.split(',') {
+        let level = part.rsplit('=').next().unwrap_or(part);
+        if !LEVELS.contains(&level) {
+            return Err(format!(
+                "`{level}` is no level: write error, warn, info, debug or trace, also by module as in \
+                 `dataflow_engine=debug`"
+            ));
+        }
+    }
+    Ok(written.to_string())
+}
 
 /// The commands.
 #[derive(Subcommand)]
@@ -127,7 +142,7 @@ pub struct Run {
     /// Write Prometheus metrics to a file when the run ends.
     #[arg(long, value_name = "FILE")]
     pub metrics_file: Option<PathBuf>,
-    /// How the closing report is written (to standard error).
+    /// How the closing report is written to standard error. As json it is the last line, also with --quiet.
     #[arg(long, value_enum, default_value = "text")]
     pub format: TextOrJson,
     /// Print this help, and the pipeline's parameters if one is given.

@@ -6,6 +6,8 @@ use std::process::ExitCode;
 use dataflow::LoadError;
 use dataflow::core::error::Fault;
 
+use crate::arguments::LogFormat;
+
 /// Why a command failed.
 pub enum Failure {
     /// The pipeline is wrong.
@@ -41,31 +43,44 @@ pub fn colours(stream: &impl IsTerminal) -> bool {
     stream.is_terminal() && std::env::var_os("NO_COLOR").is_none()
 }
 
+impl Failure {
+    fn code(&self) -> u8 {
+        match self {
+            Self::Run(Fault::Closed, _) => 0,
+            Self::Run(Fault::Stopped, _) => 130,
+            Self::Pipeline(_) | Self::Run(Fault::Pipeline, _) => 78,
+            Self::Run(..) => 1,
+            Self::Usage(_) => 2,
+            Self::Silent(code) => *code,
+        }
+    }
+
+    /// Says it on standard error: as a line of the log where that is JSON.
+    fn tell(&self, log: LogFormat) {
+        let json = log == LogFormat::Json;
+        match self {
+            Self::Silent(_) | Self::Run(Fault::Closed, _) => {}
+            Self::Pipeline(error) if json => {
+                tracing::error!(exit_code = self.code(), "{}", error.problems.render(false));
+            }
+            Self::Run(_, message) | Self::Usage(message) if json => {
+                tracing::error!(exit_code = self.code(), "{message}");
+            }
+            Self::Pipeline(error) => {
+                eprint!("{}", error.problems.render(colours(&std::io::stderr())));
+            }
+            Self::Run(_, message) | Self::Usage(message) => eprintln!("error: {message}"),
+        }
+    }
+}
+
 /// Prints what went wrong and returns the exit code.
-pub fn code(outcome: Result<(), Failure>) -> ExitCode {
-    let code = match outcome {
-        Ok(()) => 0,
-        Err(Failure::Pipeline(error)) => {
-            eprint!("{}", error.problems.render(colours(&std::io::stderr())));
-            78
+pub fn code(outcome: Result<(), Failure>, log: LogFormat) -> ExitCode {
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            failure.tell(log);
+            ExitCode::from(failure.code())
         }
-        Err(Failure::Run(Fault::Pipeline, message)) => {
-            eprintln!("error: {message}");
-            78
-        }
-        Err(Failure::Run(Fault::Stopped, message)) => {
-            eprintln!("error: {message}");
-            130
-        }
-        Err(Failure::Run(_, message)) => {
-            eprintln!("error: {message}");
-            1
-        }
-        Err(Failure::Usage(message)) => {
-            eprintln!("error: {message}");
-            2
-        }
-        Err(Failure::Silent(code)) => code,
-    };
-    ExitCode::from(code)
+    }
 }

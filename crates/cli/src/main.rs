@@ -24,7 +24,7 @@ fn main() -> ExitCode {
         Command::Explain(options) => files::explain(options, arguments.quiet),
         Command::Graph(options) => files::graph(options, arguments.quiet),
         Command::Describe(options) => run::describe(options, &arguments),
-        Command::Peek(options) => run::peek(options),
+        Command::Peek(options) => run::peek(options, &arguments),
         Command::List(options) => pages::list(options),
         Command::Show(options) => pages::show(options),
         Command::Schema => pages::schema(),
@@ -32,7 +32,7 @@ fn main() -> ExitCode {
         Command::New(options) => pages::new(options),
         Command::Completions(options) => pages::completions(options),
     };
-    exit::code(outcome)
+    exit::code(outcome, arguments.log_format)
 }
 
 fn start_log(arguments: &Arguments) {
@@ -42,6 +42,10 @@ fn start_log(arguments: &Arguments) {
             .clone()
             .unwrap_or_else(|| match (arguments.quiet, arguments.verbose) {
                 (true, _) => "error".to_string(),
+                // The closing report tells of bad rows; a log for programs stands alone.
+                (_, 0) if arguments.log_format == arguments::LogFormat::Text => {
+                    "warn,dataflow_engine::bad_rows=error".to_string()
+                }
                 (_, 0) => "warn".to_string(),
                 (_, 1) => "info".to_string(),
                 (_, 2) => "debug".to_string(),
@@ -51,7 +55,7 @@ fn start_log(arguments: &Arguments) {
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn"));
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(std::io::stderr)
+        .with_writer(|| progress::Stderr)
         .with_ansi(exit::colours(&std::io::stderr()))
         .with_target(false);
     // A second subscriber in one process cannot happen here.

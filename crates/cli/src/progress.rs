@@ -1,6 +1,7 @@
 //! What a person sees while a run works: one line that moves on a terminal, a line now and then elsewhere.
 
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write};
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use dataflow::report::{grouped, size};
@@ -11,6 +12,30 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 const ON_TERMINAL: Duration = Duration::from_millis(200);
 /// How often a line is written elsewhere.
 const ELSEWHERE: Duration = Duration::from_secs(10);
+
+/// The line on the terminal, if there is one.
+static BAR: OnceLock<ProgressBar> = OnceLock::new();
+
+/// Standard error for the log: what is written there does not get into the line that moves.
+pub struct Stderr;
+
+impl Write for Stderr {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        let write = || std::io::stderr().write(bytes);
+        BAR.get().map_or_else(write, |bar| bar.suspend(write))
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        std::io::stderr().flush()
+    }
+}
+
+/// Takes the line away, for what is printed after the run.
+pub fn clear() {
+    if let Some(bar) = BAR.get() {
+        bar.finish_and_clear();
+    }
+}
 
 /// How often it wants to be called, and what is called.
 type Hook = (Duration, Box<dyn FnMut(&Snapshot) + Send>);
@@ -33,7 +58,9 @@ pub fn hook(quiet: bool) -> Option<Hook> {
             }),
         ));
     }
-    let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
+    let bar = BAR
+        .get_or_init(|| ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr()))
+        .clone();
     if let Ok(style) = ProgressStyle::with_template("{spinner} {wide_msg}") {
         bar.set_style(style);
     }
@@ -42,9 +69,6 @@ pub fn hook(quiet: bool) -> Option<Hook> {
         Box::new(move |numbers| {
             bar.set_message(line(numbers));
             bar.tick();
-            if numbers.components.iter().all(|c| c.finished) {
-                bar.finish_and_clear();
-            }
         }),
     ))
 }
@@ -62,28 +86,24 @@ fn line(numbers: &Snapshot) -> String {
     if spilled > 0 {
         parts.push(format!("spilled {}", size(spilled)));
     }
-    let read = numbers
-        .components
-        .iter()
-        .filter(|c| c.label.family == "source")
-        .all(|c| c.finished);
-    let busy = numbers
-        .components
-        .iter()
-        .filter(|c| c.label.family != "source" && !c.finished);
-    if let (true, Some(component)) = (read, busy.into_iter().next()) {
-        let phase = if component.label.family == "sink" {
-            "writing"
-        } else {
-            "finishing"
-        };
-        parts.push(format!(
-            "{phase} {} ({} rows out)",
-            component.label.id,
-            grouped(component.rows_out)
-        ));
-    }
+    parts.extend(phase(numbers));
     parts.join("  ·  ")
+}
+
+/// What is still to be done when everything was read.
+fn phase(numbers: &Snapshot) -> Option<String> {
+    let unfinished = || numbers.components.iter().filter(|c| !c.finished);
+    if unfinished().any(|c| c.label.family == "source") {
+        return None;
+    }
+    let component = unfinished().next()?;
+    let (doing, rows) = match component.label.family {
+        "sink" => ("writing", component.rows_in),
+        _ if component.merging => ("merging", component.rows_out),
+        _ => ("finishing", component.rows_out),
+    };
+    let (id, rows) = (&component.label.id, grouped(rows));
+    Some(format!("{doing} {id} ({rows} rows)"))
 }
 
 fn source_part(source: &ComponentNumbers, seconds: f64) -> String {
@@ -120,5 +140,43 @@ fn time(seconds: f64) -> String {
         0..60 => format!("{seconds} s"),
         60..3600 => format!("{} min {} s", seconds / 60, seconds % 60),
         _ => format!("{} h {} min", seconds / 3600, seconds / 60 % 60),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use dataflow::{Label, Metrics};
+
+    fn numbers() -> Snapshot {
+        let label = |(id, family): (&str, &'static str)| Label {
+            id: id.into(),
+            type_name: "any".into(),
+            family,
+            ports: vec![String::new()],
+        };
+        let labels = [("in", "source"), ("sorted", "transform"), ("out", "sink")];
+        Metrics::new(labels.map(label).to_vec()).snapshot()
+    }
+
+    #[test]
+    fn the_line_says_what_is_being_done() {
+        let mut numbers = numbers();
+        numbers.components[2].rows_in = 7;
+        assert_eq!(phase(&numbers), None, "it still reads");
+        numbers.components[0].finished = true;
+        assert_eq!(
+            phase(&numbers).as_deref(),
+            Some("finishing sorted (0 rows)")
+        );
+        numbers.components[1].merging = true;
+        numbers.components[1].rows_out = 1_234;
+        assert_eq!(
+            phase(&numbers).as_deref(),
+            Some("merging sorted (1,234 rows)")
+        );
+        numbers.components[1].finished = true;
+        assert_eq!(phase(&numbers).as_deref(), Some("writing out (7 rows)"));
+        assert!(line(&numbers).ends_with("  ·  writing out (7 rows)"));
     }
 }

@@ -49,15 +49,17 @@ pub fn run(options: &Run, arguments: &Arguments) -> Result<(), Failure> {
     signals::stop_at_signal(running.stop_handle());
     let metrics = running.metrics();
     let finished = running.finish();
+    progress::clear();
     if let Some(file) = &options.metrics_file {
         let text = prometheus::text(&pipeline.checked().plan.name, &metrics.snapshot());
         write_whole(file, &text)?;
     }
     let report = finished.map_err(redact)?;
     match options.format {
-        _ if arguments.quiet => {}
-        TextOrJson::Text => eprint!("{}", report::text(&report)),
+        // Whoever asks for it in so many words gets it, and finds it in the last line.
         TextOrJson::Json => eprintln!("{}", report::json(&report)),
+        TextOrJson::Text if arguments.quiet => {}
+        TextOrJson::Text => eprint!("{}", report::text(&report)),
     }
     Ok(())
 }
@@ -180,7 +182,9 @@ pub fn describe(options: &Describe, arguments: &Arguments) -> Result<(), Failure
         ..Options::default()
     })?;
     signals::stop_at_signal(running.stop_handle());
-    let report = running.finish()?;
+    let finished = running.finish();
+    progress::clear();
+    let report = finished?;
     if !arguments.quiet {
         eprint!("{}", remarks(&report));
     }
@@ -222,7 +226,7 @@ format = "${print}"
 "#;
 
 /// `dataflow peek`
-pub fn peek(options: &Peek) -> Result<(), Failure> {
+pub fn peek(options: &Peek, arguments: &Arguments) -> Result<(), Failure> {
     let rows = options.rows;
     let load = Load {
         set: vec![
@@ -243,7 +247,10 @@ pub fn peek(options: &Peek) -> Result<(), Failure> {
         ..Options::default()
     })?;
     signals::stop_at_signal(running.stop_handle());
-    running.finish()?;
+    let report = running.finish()?;
+    if !arguments.quiet {
+        eprint!("{}", remarks(&report));
+    }
     Ok(())
 }
 

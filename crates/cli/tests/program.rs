@@ -18,6 +18,24 @@ fn wrong_usage_is_2_and_goes_to_standard_error() {
 }
 
 #[test]
+fn a_level_that_does_not_exist_is_wrong_usage() {
+    for level in ["loud", "info,dataflow_engine=loud"] {
+        let output = dataflow(&["list", "--log-level", level]);
+        assert_eq!(output.status.code(), Some(2));
+        let told = String::from_utf8_lossy(&output.stderr);
+        assert!(
+            told.contains("`loud` is no level: write error, warn, info, debug or trace"),
+            "{told}"
+        );
+    }
+    assert!(
+        dataflow(&["list", "--log-level", "warn,dataflow_engine=debug"])
+            .status
+            .success()
+    );
+}
+
+#[test]
 fn a_bad_pipeline_is_78() {
     let output = dataflow(&["run", "no-such-file.toml"]);
     assert_eq!(output.status.code(), Some(78));

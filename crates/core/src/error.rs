@@ -18,6 +18,8 @@ pub enum Fault {
     Internal,
     /// Somebody stopped the run.
     Stopped,
+    /// Whoever reads an output has closed it. From a sink this is no failure: it needs nothing more, and the others go on.
+    Closed,
 }
 
 /// An error that ends a run. It is built where it happens and gains context on the way up.

@@ -31,7 +31,7 @@ pub use error::{Error, Result};
 pub use memory::{Charge, Gauge};
 pub use place::{Place, Places};
 pub use problem::{Problem, Problems};
-pub use sink::{Sink, SinkContext, Writer};
+pub use sink::{FileReceipt, Receipt, Sink, SinkContext, Writer};
 pub use source::{Cutter, Decoded, Piece, Reader, Source, Split, Wanted};
 pub use stage::{BadRows, Flow, Output, Stage, StageContext};
 pub use text::{Located, Span};

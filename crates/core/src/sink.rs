@@ -70,6 +70,17 @@ pub struct Receipt {
     pub rows: u64,
     /// Bytes written.
     pub bytes: u64,
-    /// The final names, for the closing report.
-    pub paths: Vec<String>,
+    /// The files, by their final names.
+    pub files: Vec<FileReceipt>,
+}
+
+/// What a sink has ready for one file.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FileReceipt {
+    /// Its final name.
+    pub path: String,
+    /// Rows written to it.
+    pub rows: u64,
+    /// Bytes written to it.
+    pub bytes: u64,
 }

@@ -66,6 +66,11 @@ pub trait Output {
         true
     }
 
+    /// Counts rows that would have gone to a port that nobody reads, in place of making and sending them.
+    fn unread(&mut self, port: usize, rows: usize) {
+        let _ = (port, rows);
+    }
+
     /// Whether what this stage sent and nobody has consumed yet fills its share: return `More` as soon as convenient.
     fn full(&self) -> bool;
 

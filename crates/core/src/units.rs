@@ -165,6 +165,15 @@ impl std::str::FromStr for Bytes {
     }
 }
 
+impl Bytes {
+    /// As people write sizes: `4.1 MiB`. [`Display`](fmt::Display) writes what stands in pipeline files.
+    pub fn for_people(self) -> String {
+        let text = self.to_string();
+        let unit = text.find(|c: char| c.is_ascii_alphabetic()).unwrap_or(0);
+        format!("{} {}", &text[..unit], &text[unit..])
+    }
+}
+
 impl fmt::Display for Bytes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let units = [
@@ -295,6 +304,8 @@ mod tests {
         assert!("256".parse::<Bytes>().is_err());
         assert!("256 MiB x".parse::<Bytes>().is_err());
         assert_eq!(Bytes(3 << 20).to_string(), "3MiB");
+        assert_eq!(Bytes(3 << 19).for_people(), "1.5 MiB");
+        assert_eq!(Bytes(7).for_people(), "7 B");
         assert_eq!("10k/s".parse::<Rate>().map(|r| r.per_second), Ok(10_000.0));
         assert!("10".parse::<Rate>().is_err());
         assert!("0/s".parse::<Rate>().is_err());

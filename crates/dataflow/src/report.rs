@@ -2,10 +2,17 @@
 
 use std::fmt::Write;
 
+use dataflow_core::Receipt;
+use dataflow_core::units::Bytes;
 use dataflow_engine::{ComponentNumbers, Report};
 use serde_json::{Value, json};
 
 use crate::machine;
+
+/// A sink that wrote more files than these has one line for all of them.
+const NAMED_ON_TERMINAL: usize = 5;
+/// As many files of a sink are named in JSON, the first by their names.
+const NAMED_IN_JSON: usize = 1000;
 
 /// The closing report as text for a terminal.
 pub fn text(report: &Report) -> String {
@@ -34,11 +41,12 @@ pub fn text(report: &Report) -> String {
         for bad in &c.errors {
             let _ = writeln!(
                 text,
-                "  {:width$}    {} bad row{} ({}), such as: {}",
+                "  {:width$}    {} bad row{} ({}), such as{}: {}",
                 "",
                 grouped(bad.count),
                 if bad.count == 1 { "" } else { "s" },
                 bad.reason,
+                bad.at.as_ref().map_or(String::new(), |at| format!(" {at}")),
                 bad.first
             );
         }
@@ -47,14 +55,7 @@ pub fn text(report: &Report) -> String {
         }
     }
     for (_, receipt) in &report.receipts {
-        for path in &receipt.paths {
-            let _ = writeln!(
-                text,
-                "  wrote {path} ({} rows, {})",
-                grouped(receipt.rows),
-                size(receipt.bytes)
-            );
-        }
+        text.push_str(&written(receipt));
     }
     let read: u64 = numbers
         .components
@@ -101,6 +102,34 @@ fn remarks(component: &ComponentNumbers) -> String {
     text
 }
 
+/// A sink's files: a line each, or one for all of them where they are many.
+fn written(receipt: &Receipt) -> String {
+    let line = |what: &str, rows: u64, bytes: u64| {
+        format!("  wrote {what} ({} rows, {})\n", grouped(rows), size(bytes))
+    };
+    let files = &receipt.files;
+    if files.len() > NAMED_ON_TERMINAL {
+        let count = grouped(files.len() as u64);
+        let what = format!("{count} files below {}", common_folder(receipt));
+        return line(&what, receipt.rows, receipt.bytes);
+    }
+    let lines = files.iter().map(|f| line(&f.path, f.rows, f.bytes));
+    lines.collect()
+}
+
+/// The innermost folder that all files are in or below. They are sorted, so the first and the last differ most.
+fn common_folder(receipt: &Receipt) -> &str {
+    let (Some(first), Some(last)) = (receipt.files.first(), receipt.files.last()) else {
+        return "";
+    };
+    let pairs = first.path.bytes().zip(last.path.bytes());
+    let same = pairs.take_while(|(a, b)| a == b).count();
+    let folder = first.path.as_bytes()[..same]
+        .iter()
+        .rposition(|b| *b == b'/');
+    folder.map_or("./", |end| &first.path[..=end])
+}
+
 /// The closing report as JSON.
 pub fn json(report: &Report) -> Value {
     let numbers = &report.numbers;
@@ -118,12 +147,20 @@ pub fn json(report: &Report) -> Value {
             "busy_seconds": c.busy_seconds,
             "blocked_seconds": c.blocked_seconds,
             "spilled_bytes": c.spilled_bytes,
-            "errors": c.errors.iter().map(|e| json!({ "reason": e.reason, "count": e.count, "first": e.first })).collect::<Vec<_>>(),
+            "errors": c.errors.iter().map(|e| json!({ "reason": e.reason, "count": e.count, "at": e.at, "first": e.first })).collect::<Vec<_>>(),
             "notes": c.notes.iter().map(|(note, count)| json!({ "note": note, "count": count })).collect::<Vec<_>>(),
         })
     });
     let outputs = report.receipts.iter().map(|(id, receipt)| {
-        json!({ "id": id, "rows": receipt.rows, "bytes": receipt.bytes, "paths": receipt.paths })
+        let files = receipt.files.iter().take(NAMED_IN_JSON);
+        let files = files.map(|f| json!({ "path": f.path, "rows": f.rows, "bytes": f.bytes }));
+        json!({
+            "id": id,
+            "rows": receipt.rows,
+            "bytes": receipt.bytes,
+            "file_count": receipt.files.len(),
+            "files": files.collect::<Vec<_>>(),
+        })
     });
     json!({
         "seconds": numbers.seconds,
@@ -149,23 +186,41 @@ pub fn grouped(number: u64) -> String {
 
 /// A number of bytes for people: `1.2 MiB`.
 pub fn size(bytes: u64) -> String {
-    let units = ["B", "KiB", "MiB", "GiB", "TiB"];
-    let mut value = bytes as f64;
-    let mut unit = 0;
-    while value >= 1024.0 && unit + 1 < units.len() {
-        value /= 1024.0;
-        unit += 1;
-    }
-    if unit == 0 {
-        format!("{bytes} B")
-    } else {
-        format!("{value:.1} {}", units[unit])
-    }
+    Bytes(bytes).for_people()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use dataflow_core::FileReceipt;
+
+    fn receipt(names: &[&str]) -> Receipt {
+        let file = |(i, name): (usize, &&str)| FileReceipt {
+            path: (*name).to_string(),
+            rows: i as u64 + 1,
+            bytes: 10 * (i as u64 + 1),
+        };
+        let files: Vec<FileReceipt> = names.iter().enumerate().map(file).collect();
+        Receipt {
+            rows: files.iter().map(|f| f.rows).sum(),
+            bytes: files.iter().map(|f| f.bytes).sum(),
+            files,
+        }
+    }
+
+    #[test]
+    fn each_file_has_its_own_numbers_and_many_have_one_line() {
+        let two = written(&receipt(&["out/a.csv", "out/b.csv"]));
+        assert_eq!(
+            two,
+            "  wrote out/a.csv (1 rows, 10 B)\n  wrote out/b.csv (2 rows, 20 B)\n"
+        );
+        let many = ["o/ab/1", "o/ab/2", "o/ab/3", "o/ac/4", "o/ad/5", "o/ae/6"];
+        let text = written(&receipt(&many));
+        assert_eq!(text, "  wrote 6 files below o/ (21 rows, 210 B)\n");
+        assert_eq!(common_folder(&receipt(&["a.csv", "b.csv"])), "./");
+        assert_eq!(common_folder(&receipt(&["/a.csv", "/b.csv"])), "/");
+    }
 
     #[test]
     fn numbers_are_for_people() {

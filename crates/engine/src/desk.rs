@@ -287,7 +287,7 @@ fn spawn_cutter(
         node: source.node,
         id: Arc::clone(&source.id),
         source: Arc::clone(&source.source),
-        splits: source.splits.len(),
+        names: source.splits.iter().map(|s| Arc::clone(&s.name)).collect(),
         first_split: source.first_split,
         out,
         wake,
@@ -313,7 +313,8 @@ struct CutterThread {
     node: usize,
     id: Arc<str>,
     source: Arc<dyn Source>,
-    splits: usize,
+    /// The splits' names.
+    names: Vec<Arc<str>>,
     first_split: u32,
     out: Sender<Cut>,
     wake: SyncActivator,
@@ -329,8 +330,10 @@ impl CutterThread {
     }
 
     fn cut_all(&self) -> Result<()> {
-        for split in 0..self.splits {
+        for split in 0..self.names.len() {
             let first = Place::new(self.first_split + split as u32, 0)?;
+            let name = &*self.names[split];
+            tracing::debug!(component = %self.id, file = name, "opened");
             let mut cutter = self.source.cutter(split, first)?;
             self.metrics
                 .of(self.node)
@@ -341,6 +344,7 @@ impl CutterThread {
                     return Ok(());
                 }
             }
+            tracing::debug!(component = %self.id, file = name, "handed out to its end");
         }
         self.tell(Cut::End);
         Ok(())

@@ -5,7 +5,9 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
+use dataflow_core::Place;
 use dataflow_core::memory::Gauge;
+use dataflow_core::stage::BadRow;
 
 use crate::abort::lock;
 
@@ -47,22 +49,61 @@ pub struct Counters {
     /// Whether it is finished: 1 when it is.
     pub finished: AtomicUsize,
     by_port: Mutex<Vec<u64>>,
-    errors: Mutex<BTreeMap<&'static str, (u64, String)>>,
+    ended: AtomicUsize,
+    spill_runs: AtomicU64,
+    merging: AtomicUsize,
+    errors: Mutex<BTreeMap<&'static str, BadTally>>,
     notes: Mutex<BTreeMap<String, u64>>,
 }
 
+/// Bad rows of one reason, and the first of them.
+struct BadTally {
+    count: u64,
+    place: Option<Place>,
+    at: Option<String>,
+    message: String,
+}
+
 impl Counters {
-    /// Counts a bad row; returns true for the first of its reason.
-    pub fn bad(&self, reason: &'static str, message: &str) -> bool {
+    /// Counts a bad row; `at` says where it stands. The first by its place is remembered, whichever comes first.
+    pub fn bad(&self, row: &BadRow, at: impl FnOnce() -> Option<String>) {
         let mut errors = lock(&self.errors);
-        let entry = errors
-            .entry(reason)
-            .or_insert_with(|| (0, message.to_string()));
-        entry.0 += 1;
-        entry.0 == 1
+        if let Some(tally) = errors.get_mut(row.reason) {
+            tally.count += 1;
+            if row.place.is_none() || tally.place.is_some_and(|first| row.place >= Some(first)) {
+                return;
+            }
+        }
+        let count = errors.get(row.reason).map_or(1, |tally| tally.count);
+        let tally = BadTally {
+            count,
+            place: row.place,
+            at: at(),
+            message: row.message.clone(),
+        };
+        errors.insert(row.reason, tally);
     }
 
-    /// Counts rows that went out through a port.
+    /// Says that one worker is finished with it; it is finished when all `workers` are. Returns whether this was the last.
+    pub fn ended(&self, workers: usize) -> bool {
+        let last = self.ended.fetch_add(1, Ordering::Relaxed) + 1 == workers;
+        if last {
+            self.finished.store(1, Ordering::Relaxed);
+        }
+        last
+    }
+
+    /// Counts a run on disk that is begun; returns true for the first.
+    pub fn spill_begun(&self) -> bool {
+        self.spill_runs.fetch_add(1, Ordering::Relaxed) == 0
+    }
+
+    /// Says that what it spilled is being merged.
+    pub fn merges(&self) {
+        self.merging.store(1, Ordering::Relaxed);
+    }
+
+    /// Counts rows that went out through a port, or would have if somebody read it.
     pub fn port(&self, port: usize, rows: u64) {
         let mut by_port = lock(&self.by_port);
         if by_port.len() <= port {
@@ -96,6 +137,11 @@ pub struct Metrics {
     counters: Vec<Counters>,
     started: Instant,
     in_flight: Mutex<Option<(Arc<Gauge>, u64)>>,
+    /// The whole budget; 0 where nobody said.
+    memory: AtomicU64,
+    /// The bytes of state of all components.
+    state: AtomicU64,
+    warned: AtomicUsize,
 }
 
 impl Metrics {
@@ -106,6 +152,9 @@ impl Metrics {
             labels,
             started: Instant::now(),
             in_flight: Mutex::new(None),
+            memory: AtomicU64::new(0),
+            state: AtomicU64::new(0),
+            warned: AtomicUsize::new(0),
         })
     }
 
@@ -114,18 +163,46 @@ impl Metrics {
         &self.counters[node]
     }
 
-    /// Counts spilled bytes of the component with this id.
-    pub fn spilled(&self, id: &str, bytes: u64) {
-        if let Some(node) = self.labels.iter().position(|label| &*label.id == id) {
-            self.counters[node]
-                .spilled
-                .fetch_add(bytes, Ordering::Relaxed);
+    /// The counters of the component with this id.
+    pub fn named(&self, id: &str) -> Option<&Counters> {
+        let node = self.labels.iter().position(|label| &*label.id == id)?;
+        Some(&self.counters[node])
+    }
+
+    /// Shows what sources hold against their share of the whole budget.
+    pub fn watch_memory(&self, gauge: Arc<Gauge>, share: usize, memory: usize) {
+        *lock(&self.in_flight) = Some((gauge, share as u64));
+        self.memory.store(memory as u64, Ordering::Relaxed);
+    }
+
+    /// Shows that the state of a component on one worker has changed from so many bytes to so many.
+    pub fn state(&self, node: usize, from: u64, to: u64) {
+        let change = to.wrapping_sub(from);
+        let bytes = &self.counters[node].state_bytes;
+        bytes.fetch_add(change, Ordering::Relaxed);
+        let all = self.state.fetch_add(change, Ordering::Relaxed);
+        if to > from {
+            self.warn_when_nearly_full(all.wrapping_add(change));
         }
     }
 
-    /// Shows what sources hold against their share.
-    pub fn watch_in_flight(&self, gauge: Arc<Gauge>, limit: usize) {
-        *lock(&self.in_flight) = Some((gauge, limit as u64));
+    /// Warns once, when state and what is in flight are 80 % of the whole budget.
+    fn warn_when_nearly_full(&self, state: u64) {
+        let memory = self.memory.load(Ordering::Relaxed);
+        if memory == 0 || self.warned.load(Ordering::Relaxed) > 0 {
+            return;
+        }
+        let held = lock(&self.in_flight)
+            .as_ref()
+            .map(|(gauge, _)| gauge.bytes());
+        let bytes = state + held.unwrap_or_default() as u64;
+        if bytes > memory / 5 * 4 && self.warned.swap(1, Ordering::Relaxed) == 0 {
+            tracing::warn!(
+                bytes,
+                memory,
+                "state and rows in flight have reached 80 % of `engine.memory`"
+            );
+        }
     }
 
     /// All numbers as they are now.
@@ -138,6 +215,7 @@ impl Metrics {
             seconds: self.started.elapsed().as_secs_f64(),
             in_flight_bytes: bytes,
             in_flight_limit: limit,
+            memory_limit: self.memory.load(Ordering::Relaxed),
             components: self
                 .labels
                 .iter()
@@ -178,12 +256,14 @@ fn component(label: &Label, counters: &Counters) -> ComponentNumbers {
         splits_begun: read(&counters.splits_begun),
         splits: read(&counters.splits),
         finished: counters.finished.load(Ordering::Relaxed) > 0,
+        merging: counters.merging.load(Ordering::Relaxed) > 0,
         errors: errors
             .iter()
-            .map(|(reason, (count, first))| BadCount {
+            .map(|(reason, tally)| BadCount {
                 reason: (*reason).to_string(),
-                count: *count,
-                first: first.clone(),
+                count: tally.count,
+                at: tally.at.clone(),
+                first: tally.message.clone(),
             })
             .collect(),
         notes: notes
@@ -202,6 +282,8 @@ pub struct Snapshot {
     pub in_flight_bytes: u64,
     /// The sources' share of the memory budget.
     pub in_flight_limit: u64,
+    /// The whole memory budget.
+    pub memory_limit: u64,
     /// Component by component, in the plan's order.
     pub components: Vec<ComponentNumbers>,
 }
@@ -213,7 +295,9 @@ pub struct BadCount {
     pub reason: String,
     /// How many rows.
     pub count: u64,
-    /// The message of one of them.
+    /// The file and the row of the first one, if they are known: `cells.csv:17`.
+    pub at: Option<String>,
+    /// The message of the first one.
     pub first: String,
 }
 
@@ -226,8 +310,8 @@ pub struct ComponentNumbers {
     pub rows_in: u64,
     /// Rows out over all outputs, without bad ones.
     pub rows_out: u64,
-    /// Rows out of each output, by its name; empty outputs and those that nobody reads are there with 0. Sources count
-    /// only `rows_out`.
+    /// Rows out of each output, by its name: also of those that nobody reads, whose rows are counted and not made (they
+    /// are not in `rows_out`). Empty outputs are there with 0. Sources count only `rows_out`.
     pub rows_by_port: Vec<(String, u64)>,
     /// Batches in.
     pub batches_in: u64,
@@ -259,6 +343,8 @@ pub struct ComponentNumbers {
     pub splits: u64,
     /// Whether it is finished.
     pub finished: bool,
+    /// Whether it has begun to merge what it spilled.
+    pub merging: bool,
     /// Bad rows by reason.
     pub errors: Vec<BadCount>,
     /// Remarks and how often.

@@ -19,6 +19,12 @@ use crate::metrics::Metrics;
 pub struct SplitNames(pub Vec<Arc<str>>);
 
 impl SplitNames {
+    /// Where a row stands, for people: `cells.csv:17`, counted from 1.
+    fn file_and_row(&self, place: Place) -> Option<String> {
+        let name = self.name(place)?;
+        Some(format!("{name}:{}", place.row() + 1))
+    }
+
     fn name(&self, place: Place) -> Option<&Arc<str>> {
         self.0.get(place.split() as usize)
     }
@@ -209,8 +215,11 @@ impl Outlet {
 
 impl Output for Outlet {
     fn send(&mut self, port: usize, batch: Batch) {
-        if batch.is_empty() || !self.wants(port) {
+        if batch.is_empty() {
             return;
+        }
+        if !self.wants(port) {
+            return self.unread(port, batch.len());
         }
         let batch = if self.charges {
             let bytes = batch.bytes();
@@ -228,6 +237,10 @@ impl Output for Outlet {
         self.wanted.get(port).copied().unwrap_or(true)
     }
 
+    fn unread(&mut self, port: usize, rows: usize) {
+        self.metrics.of(self.policy.node).port(port, rows as u64);
+    }
+
     fn full(&self) -> bool {
         self.gauge.bytes() >= self.share && !(self.is_oldest && self.oldest.bytes() == 0)
     }
@@ -238,19 +251,17 @@ impl Output for Outlet {
         };
         let counters = self.metrics.of(self.policy.node);
         for row in &rows {
-            if counters.bad(row.reason, &row.message) && self.policy.on_error != OnError::Fail {
-                tracing::warn!(component = %self.policy.id, reason = row.reason, "a bad row: {}", row.message);
-            }
+            counters.bad(row, || self.names.file_and_row(row.place?));
         }
-        let count = self
-            .policy
-            .count
-            .fetch_add(rows.len() as u64, Ordering::Relaxed)
-            + rows.len() as u64;
+        let more = rows.len() as u64;
+        let before = self.policy.count.fetch_add(more, Ordering::Relaxed);
         if let MaxErrors::Rows(limit) = self.policy.limit()
-            && count > limit
+            && before + more > limit
         {
-            return Err(too_many(&self.policy, &self.names, first, count));
+            // The row that is one too many, or the first here where others were so already.
+            let at = limit.saturating_sub(before);
+            let row = rows.get(at as usize).unwrap_or(first);
+            return Err(too_many(&self.policy, &self.names, row, before + at + 1));
         }
         self.policy.count(self.tick, 0, rows.len() as u64);
         match (self.errors, &mut self.held) {
@@ -276,7 +287,7 @@ fn too_many(policy: &BadRowPolicy, names: &SplitNames, row: &BadRow, count: u64)
         )
     } else {
         Error::data(format!(
-            "{count} rows are bad, more than `max_errors` allows; the last: {}",
+            "{count} rows are bad, more than `max_errors` allows; this one: {}",
             row.message
         ))
         .help("raise `max_errors`, or mend the input")

@@ -55,6 +55,8 @@ pub struct ReadingOperator {
     tokens: Option<Sender<(u64, Piece)>>,
     decoded: Receiver<FromThread>,
     thread: Option<JoinHandle<()>>,
+    /// Whether it has said that nothing more comes from here.
+    over: bool,
     start: Start,
 }
 
@@ -92,6 +94,7 @@ impl ReadingOperator {
             tokens: Some(tokens),
             decoded,
             thread: thread.ok(),
+            over: false,
             start,
         }
     }
@@ -119,6 +122,15 @@ impl ReadingOperator {
             self.start.again.activate();
         }
         self.pass_on_end(activation);
+        if self.tokens.is_none()
+            && self.ticks.is_empty()
+            && !std::mem::replace(&mut self.over, true)
+        {
+            let counters = self.setup.metrics.of(self.setup.node);
+            if counters.ended(self.start.workers) {
+                tracing::info!(component = %self.setup.id, "read to the end");
+            }
+        }
     }
 
     /// Sends what was decoded; true if there may be more.
@@ -194,11 +206,6 @@ impl ReadingOperator {
             send(&mut activation.outputs[port], &rights[port], end);
         }
         self.tokens = None;
-        self.setup
-            .metrics
-            .of(self.setup.node)
-            .finished
-            .store(1, Ordering::Relaxed);
     }
 }
 

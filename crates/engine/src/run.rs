@@ -29,7 +29,7 @@ use crate::outlet::{BadRowPolicy, Outlet, SplitNames};
 use crate::reading::{ReadingOperator, ReadingSetup};
 use crate::spill::{SpillFolder, SpillSpace};
 use crate::stages::{StageOperator, StageSetup};
-use crate::writing::{PreparedSinks, Writing};
+use crate::writing::{Prepared, PreparedSinks, Writing, unless_closed};
 
 /// How a plan is run. None of this changes the result.
 #[derive(Clone)]
@@ -147,6 +147,7 @@ impl Run {
         }
         for (node, splits) in layout.sources.iter().zip(&splits) {
             announce(&metrics, *node, splits);
+            tracing::info!(component = %plan.nodes[*node].id, files = splits.len(), "counted what there is to read");
         }
         let names = splits
             .iter()
@@ -159,7 +160,7 @@ impl Run {
             Arc::clone(&metrics),
         );
         let gauge = Gauge::new();
-        metrics.watch_in_flight(Arc::clone(&gauge), shares.sources);
+        metrics.watch_memory(Arc::clone(&gauge), shares.sources, settings.memory);
         let policies = plan.nodes.iter().enumerate().map(|(node, planned)| {
             Arc::new(BadRowPolicy::new(
                 Arc::clone(&planned.id),
@@ -205,6 +206,7 @@ impl Run {
     /// The first error of any component; then nothing appears under a final name.
     pub fn execute(self) -> Result<Report> {
         let shared = Arc::clone(&self.shared);
+        log_start(&shared);
         let (builders, others) = CommunicationConfig::Process(shared.settings.workers)
             .try_build()
             .map_err(|error| Error::resource(format!("cannot start workers: {error}")))?;
@@ -224,6 +226,8 @@ impl Run {
 
     fn close(self) -> Result<Report> {
         let shared = self.shared;
+        let numbers = shared.metrics.snapshot();
+        log_bad_rows(&numbers);
         if let Some(error) = shared.abort.reason() {
             lock(&shared.prepared).clear();
             return Err(error);
@@ -235,16 +239,64 @@ impl Run {
         prepared.sort_by_key(|sink| sink.node);
         let mut receipts = Vec::new();
         for sink in &mut prepared {
-            sink.writer
-                .commit()
-                .map_err(|error| error.component(&*sink.id))?;
+            unless_closed(sink.writer.commit()).map_err(|error| error.component(&*sink.id))?;
+            log_commit(sink);
             receipts.push((sink.id.to_string(), sink.receipt.clone()));
         }
+        let numbers = shared.metrics.snapshot();
+        tracing::info!(seconds = numbers.seconds, "the run is complete");
         Ok(Report {
-            numbers: shared.metrics.snapshot(),
+            numbers,
             receipts,
             workers: shared.settings.workers,
         })
+    }
+}
+
+fn log_start(shared: &Shared) {
+    let shares = &shared.shares;
+    tracing::info!(
+        pipeline = %shared.plan.name,
+        workers = shared.settings.workers,
+        memory = shared.settings.memory,
+        sources_share = shares.sources,
+        state_share = shares.state,
+        "the run starts"
+    );
+    for operator in &shared.layout.operators {
+        tracing::debug!(
+            operator = %operator.name,
+            rows = ?operator.address,
+            ordered = operator.ordered,
+            stateful = operator.stateful,
+            "laid out"
+        );
+    }
+}
+
+/// Each reason once, with its count. The closing report says the same, so these events have a target of their own.
+fn log_bad_rows(numbers: &Snapshot) {
+    for component in &numbers.components {
+        for bad in &component.errors {
+            tracing::warn!(
+                target: "dataflow_engine::bad_rows",
+                component = %component.label.id,
+                reason = %bad.reason,
+                count = bad.count,
+                first = bad.at.as_deref().unwrap_or("unknown"),
+                "bad rows, such as: {}",
+                bad.first
+            );
+        }
+    }
+}
+
+fn log_commit(sink: &Prepared) {
+    let receipt = &sink.receipt;
+    let files = receipt.files.len();
+    tracing::info!(component = %sink.id, rows = receipt.rows, bytes = receipt.bytes, files, "committed");
+    for file in &receipt.files {
+        tracing::debug!(component = %sink.id, file = %file.path, rows = file.rows, bytes = file.bytes, "finished");
     }
 }
 
@@ -466,12 +518,9 @@ fn make_stage(shared: &Arc<Shared>, job: &Operator, start: &Start) -> Option<Box
                 stdout: Arc::clone(&shared.settings.stdout),
                 width: shared.settings.width,
             };
-            let writer = sink.open(&context)?;
             let prepared = Arc::clone(&shared.prepared);
-            Ok(
-                Box::new(Writing::new(job.node, Arc::clone(id), writer, prepared))
-                    as Box<dyn Stage>,
-            )
+            let writing = Writing::new(job.node, Arc::clone(id), sink.open(&context), prepared)?;
+            Ok(Box::new(writing) as Box<dyn Stage>)
         }
         Job::Read(_) => Err(Error::internal("a reader is no stage")),
     })
@@ -489,7 +538,6 @@ fn stage_setup(shared: &Arc<Shared>, job: &Operator) -> StageSetup {
         last: job.last,
         ports: job.ports,
         batch_rows: shared.settings.batch_rows,
-        state_bytes: if job.stateful { shared.shares.state } else { 0 },
         spool_bytes: shared.shares.waiting,
         spill: Arc::clone(&shared.spill),
         abort: Arc::clone(&shared.abort),

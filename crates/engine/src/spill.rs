@@ -3,7 +3,7 @@
 //! A file is one LZ4 frame. Arrow could compress each buffer by itself, but the pieces of runs are small, and setting the
 //! compressor up for a few hundred bytes takes longer than compressing them.
 
-use std::fs::File;
+use std::fs::{File, OpenOptions, TryLockError};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -21,17 +21,25 @@ use dataflow_core::{Batch, Error, Places, Result};
 use lz4_flex::frame::{BlockMode, BlockSize, FrameDecoder, FrameEncoder, FrameInfo};
 
 use crate::abort::lock;
-use crate::metrics::Metrics;
+use crate::metrics::{Counters, Metrics};
 
 const PREFIX: &str = "dataflow-spill-";
+/// The file in a spill folder on which its run holds a lock.
+const LOCK: &str = "lock";
 const PLACES: &str = "\u{1}places";
 const ORDER: &str = "\u{1}order";
+
+/// A folder, and the lock that tells others that somebody uses it. The folder goes before the lock.
+struct Held {
+    folder: tempfile::TempDir,
+    _lock: Option<File>,
+}
 
 /// The spill folder of a run. It is made when first needed, and removed with this value.
 pub struct SpillFolder {
     parent: PathBuf,
     limit: Option<u64>,
-    folder: std::sync::Mutex<Option<tempfile::TempDir>>,
+    folder: std::sync::Mutex<Option<Held>>,
     used: AtomicU64,
     next: AtomicU64,
     metrics: Arc<Metrics>,
@@ -57,34 +65,70 @@ impl SpillFolder {
             std::fs::create_dir_all(&self.parent)
                 .map_err(|e| Error::io("make the spill folder", self.parent.display(), &e))?;
             remove_leftovers(&self.parent);
-            let made = tempfile::Builder::new()
-                .prefix(&format!("{PREFIX}{}-", std::process::id()))
-                .tempdir_in(&self.parent)
-                .map_err(|e| Error::io("make the spill folder", self.parent.display(), &e))?;
-            *folder = Some(made);
+            let made = make_folder(&self.parent);
+            *folder = Some(
+                made.map_err(|e| Error::io("make the spill folder", self.parent.display(), &e))?,
+            );
         }
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         let made = folder
             .as_ref()
             .ok_or_else(|| Error::internal("the spill folder is gone"))?;
-        Ok(made.path().join(format!("{number}.arrow")))
+        Ok(made.folder.path().join(format!("{number}.arrow")))
     }
 }
 
-/// Removes the folders that runs left behind whose process is gone.
+/// Makes a folder and takes its lock. Somebody who sweeps at this very moment may come first; then there is another try.
+fn make_folder(parent: &Path) -> std::io::Result<Held> {
+    let mut tries = 0;
+    loop {
+        let folder = tempfile::Builder::new()
+            .prefix(&format!("{PREFIX}{}-", std::process::id()))
+            .tempdir_in(parent)?;
+        match take(folder.path()) {
+            Ok(lock) => {
+                return Ok(Held {
+                    folder,
+                    _lock: Some(lock),
+                });
+            }
+            // Where there are no locks nobody can sweep either.
+            Err(TryLockError::Error(error)) if error.kind() == std::io::ErrorKind::Unsupported => {
+                return Ok(Held {
+                    folder,
+                    _lock: None,
+                });
+            }
+            Err(TryLockError::Error(error)) if tries == 10 => return Err(error),
+            Err(_) => tries += 1,
+        }
+    }
+}
+
+/// Takes the lock of a folder, if nobody has it. The system gives it back when the process ends, however it ends.
+fn take(folder: &Path) -> Result<File, TryLockError> {
+    let mut options = OpenOptions::new();
+    options.create(true).truncate(false).write(true);
+    let file = options
+        .open(folder.join(LOCK))
+        .map_err(TryLockError::Error)?;
+    file.try_lock()?;
+    // It may have been swept between the two.
+    std::fs::metadata(folder.join(LOCK)).map_err(TryLockError::Error)?;
+    Ok(file)
+}
+
+/// Removes the folders that runs left behind: those whose lock nobody holds.
 fn remove_leftovers(parent: &Path) {
     let Ok(entries) = std::fs::read_dir(parent) else {
         return;
     };
     for entry in entries.flatten() {
         let name = entry.file_name();
-        let Some(rest) = name.to_str().and_then(|name| name.strip_prefix(PREFIX)) else {
+        if !name.to_string_lossy().starts_with(PREFIX) {
             continue;
-        };
-        let Some(Ok(process)) = rest.split('-').next().map(str::parse::<u32>) else {
-            continue;
-        };
-        if !Path::new(&format!("/proc/{process}")).exists() {
+        }
+        if let Ok(_lock) = take(&entry.path()) {
             let removed = std::fs::remove_dir_all(entry.path());
             tracing::debug!(folder = %entry.path().display(), ok = removed.is_ok(), "removed a leftover spill folder");
         }
@@ -97,6 +141,10 @@ pub struct SpillSpace(pub Arc<SpillFolder>);
 impl Spill for SpillSpace {
     fn begin(&self, id: &str, schema: SchemaRef) -> Result<Box<dyn SpillWriter>> {
         let path = self.0.path().map_err(|error| error.component(id))?;
+        let counters = self.0.metrics.named(id);
+        if counters.is_some_and(Counters::spill_begun) {
+            tracing::info!(component = %id, folder = %self.0.parent.display(), "begins to spill");
+        }
         Ok(Box::new(Writing {
             id: id.to_string(),
             rows_schema: schema,
@@ -123,7 +171,9 @@ impl OnDisk {
         let more = to.saturating_sub(self.bytes);
         self.bytes = to;
         let used = self.folder.used.fetch_add(more, Ordering::Relaxed) + more;
-        self.folder.metrics.spilled(id, more);
+        if let Some(counters) = self.folder.metrics.named(id) {
+            counters.spilled.fetch_add(more, Ordering::Relaxed);
+        }
         match self.folder.limit {
             Some(limit) if used > limit => Err(Error::resource(format!(
                 "spilled {used} bytes, more than the limit of {limit} bytes"
@@ -241,6 +291,7 @@ impl SpillWriter for Writing {
             .take()
             .ok_or_else(|| Error::internal("a spill was finished twice"))?;
         file.grow(&id, bytes)?;
+        tracing::debug!(component = %self.id, rows = self.rows, bytes = file.bytes, "spilled a run");
         Ok(Box::new(Finished {
             id: self.id.clone(),
             file: Arc::new(file),
@@ -270,6 +321,9 @@ impl Spilled for Finished {
                 .component(&self.id)
                 .file(self.file.path.display().to_string())
         };
+        if let Some(counters) = self.file.folder.metrics.named(&self.id) {
+            counters.merges();
+        }
         let file = File::open(&self.file.path).map_err(|e| failed(&e))?;
         let reader =
             StreamReader::try_new(FrameDecoder::new(file), None).map_err(|e| failed(&e))?;
@@ -383,6 +437,34 @@ mod tests {
         assert_eq!(folder.used.load(Ordering::Relaxed), 0);
         drop((space, folder));
         assert_eq!(std::fs::read_dir(parent.path()).expect("lists").count(), 0);
+    }
+
+    #[test]
+    fn folders_of_runs_that_are_gone_are_removed_and_others_are_not() {
+        let parent = tempfile::tempdir().expect("a folder");
+        let make = || SpillFolder::new(parent.path().to_path_buf(), None, Metrics::new(vec![]));
+        // In a container the process before this one had the same number, and process 1 is always there.
+        let own = format!("{PREFIX}{}-gone", std::process::id());
+        let leftovers = [own, format!("{PREFIX}1-gone")].map(|name| parent.path().join(name));
+        for leftover in &leftovers {
+            std::fs::create_dir(leftover).expect("made");
+            std::fs::write(leftover.join("0.arrow"), "rows").expect("written");
+        }
+        std::fs::write(leftovers[0].join(LOCK), "").expect("written");
+        let other = parent.path().join("dataflow-else");
+        std::fs::create_dir(&other).expect("made");
+
+        let first = make();
+        let first_path = first.path().expect("made");
+        assert!(leftovers.iter().all(|leftover| !leftover.exists()));
+        assert!(other.exists(), "only what is ours goes");
+        std::fs::write(&first_path, "rows").expect("written");
+        let second = make();
+        let second_path = second.path().expect("made");
+        assert!(first_path.exists(), "its run is at work");
+        assert_ne!(first_path.parent(), second_path.parent());
+        drop((first, second));
+        assert_eq!(std::fs::read_dir(parent.path()).expect("lists").count(), 1);
     }
 
     #[test]

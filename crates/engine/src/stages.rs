@@ -42,8 +42,6 @@ pub struct StageSetup {
     pub ports: usize,
     /// How many rows a batch should have.
     pub batch_rows: usize,
-    /// The bytes of state that it may hold; 0 if it holds none.
-    pub state_bytes: usize,
     /// Bytes that each waiting input may hold in memory.
     pub spool_bytes: usize,
     /// Where waiting inputs go.
@@ -90,7 +88,6 @@ pub struct StageOperator {
     numbered: u64,
     blocked_since: Option<Instant>,
     seen: (u64, u64),
-    warned: bool,
     start: Start,
 }
 
@@ -134,7 +131,6 @@ impl StageOperator {
             numbered: 0,
             blocked_since: None,
             seen: (0, 0),
-            warned: false,
             start,
             setup,
         }
@@ -467,12 +463,9 @@ impl StageOperator {
         }
         self.held = None;
         self.last_end = None;
-        if self.setup.last {
-            self.setup
-                .metrics
-                .of(self.setup.node)
-                .finished
-                .store(1, Ordering::Relaxed);
+        let counters = self.setup.metrics.of(self.setup.node);
+        if self.setup.last && counters.ended(self.start.workers) {
+            tracing::info!(component = %self.setup.id, "finished");
         }
         Ok(())
     }
@@ -483,24 +476,16 @@ impl StageOperator {
             .stage
             .as_ref()
             .map_or((0, 0), |stage| (stage.bytes() as u64, stage.keys() as u64));
-        let counters = self.setup.metrics.of(self.setup.node);
-        counters
-            .state_bytes
-            .fetch_add(now.0.wrapping_sub(self.seen.0), Ordering::Relaxed);
-        counters
+        if now == self.seen {
+            return;
+        }
+        let metrics = &self.setup.metrics;
+        metrics.state(self.setup.node, self.seen.0, now.0);
+        metrics
+            .of(self.setup.node)
             .keys
             .fetch_add(now.1.wrapping_sub(self.seen.1), Ordering::Relaxed);
         self.seen = now;
-        let near = self.setup.state_bytes / 5 * 4;
-        if !self.warned && near > 0 && now.0 > near as u64 {
-            self.warned = true;
-            tracing::warn!(
-                component = %self.setup.id,
-                bytes = now.0,
-                share = self.setup.state_bytes,
-                "state has reached 80 % of its share of `engine.memory`; beyond it, it goes to disk"
-            );
-        }
     }
 }
 

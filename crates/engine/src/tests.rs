@@ -621,7 +621,17 @@ fn bad_rows_stop_the_run_or_are_counted_or_go_to_the_port() {
         "{error}"
     );
     let report = run(plan(OnError::Drop(Unlimited), false, &sink), 2, 1 << 20, 10).expect("drops");
-    assert_eq!(report.numbers.components[1].errors[0].count, 75);
+    let counted = &report.numbers.components[1].errors[0];
+    assert_eq!(counted.count, 75);
+    // The first by its place, whichever worker was first.
+    assert_eq!(counted.first, "1 is odd");
+    assert_eq!(counted.at.as_deref(), Some("split 0:2"));
+    let error = run(plan(OnError::Drop(Rows(3)), false, &sink), 1, 1 << 20, 10).expect_err("stops");
+    assert_eq!(
+        error.what(),
+        "4 rows are bad, more than `max_errors` allows; this one: 7 is odd"
+    );
+    assert_eq!(error.at_row(), Some(7), "{error}");
     assert!(run(plan(OnError::Drop(Rows(75)), false, &sink), 2, 1 << 20, 10).is_ok());
     assert!(run(plan(OnError::Drop(Rows(74)), false, &sink), 2, 1 << 20, 10).is_err());
     assert!(

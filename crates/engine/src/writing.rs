@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
+use dataflow_core::error::Fault;
 use dataflow_core::sink::Receipt;
 use dataflow_core::{Batch, Flow, Output, Result, Stage, Writer};
 
@@ -22,7 +23,7 @@ pub struct Prepared {
 /// All sinks that are prepared.
 pub type PreparedSinks = Arc<Mutex<Vec<Prepared>>>;
 
-/// Writes to one sink.
+/// Writes to one sink, until whoever reads its output has closed it.
 pub struct Writing {
     node: usize,
     id: Arc<str>,
@@ -35,29 +36,44 @@ impl Writing {
     pub fn new(
         node: usize,
         id: Arc<str>,
-        writer: Box<dyn Writer>,
+        writer: Result<Box<dyn Writer>>,
         prepared: PreparedSinks,
-    ) -> Self {
-        Self {
+    ) -> Result<Self> {
+        Ok(Self {
             node,
             id,
-            writer: Some(writer),
+            writer: unless_closed(writer)?,
             prepared,
-        }
+        })
+    }
+}
+
+/// What was done, or nothing if whoever reads the output has closed it.
+pub fn unless_closed<T>(done: Result<T>) -> Result<Option<T>> {
+    match done {
+        Ok(value) => Ok(Some(value)),
+        Err(error) if error.fault() == Fault::Closed => Ok(None),
+        Err(error) => Err(error),
     }
 }
 
 impl Stage for Writing {
     fn on_batch(&mut self, batch: Batch, _: &mut dyn Output) -> Result<Flow> {
-        if let Some(writer) = self.writer.as_mut() {
-            writer.write(&batch)?;
+        if let Some(writer) = self.writer.as_mut()
+            && unless_closed(writer.write(&batch))?.is_none()
+        {
+            self.writer = None;
         }
-        Ok(Flow::Ready)
+        Ok(match self.writer {
+            Some(_) => Flow::Ready,
+            None => Flow::Done,
+        })
     }
 
     fn on_end(&mut self, _: &mut dyn Output) -> Result<Flow> {
-        if let Some(mut writer) = self.writer.take() {
-            let receipt = writer.prepare()?;
+        if let Some(mut writer) = self.writer.take()
+            && let Some(receipt) = unless_closed(writer.prepare())?
+        {
             let (node, id) = (self.node, Arc::clone(&self.id));
             lock(&self.prepared).push(Prepared {
                 node,

@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use arrow_schema::SchemaRef;
 use dataflow_core::component::{Configured, Info, SinkConfig};
-use dataflow_core::sink::Receipt;
+use dataflow_core::sink::{FileReceipt, Receipt};
 use dataflow_core::transform::Input;
 use dataflow_core::{Batch, Check, Located, Result, Sink, SinkContext, Writer};
 use dataflow_formats::RowsWriter;
@@ -72,7 +72,8 @@ With `{column}` in the path, rows are sorted into files. They wait in memory (32
 and the files are written one after another at the end, so their number needs no open files. A null is \
 `__HIVE_DEFAULT_PARTITION__`, an empty text `__EMPTY__`, and characters that a file name should not have are written as `%2F`.
 
-On standard output rows appear as they come, and a reader that closes it ends the run quietly.",
+On standard output rows appear as they come. A reader that closes it (`| head`) has enough: no more is made for it, other sinks \
+get all of theirs, and the run ends well.",
         example: "type = \"file\"\ninputs = [\"per_minute\"]\npath = \"out/per_minute.parquet\"\n",
         also_called: &["csv", "parquet", "jsonl", "write", "save"],
         ..Info::EMPTY
@@ -295,7 +296,11 @@ impl Writer for OneFile {
         Ok(Receipt {
             rows: self.rows,
             bytes: self.bytes,
-            paths: vec![self.path.clone()],
+            files: vec![FileReceipt {
+                path: self.path.clone(),
+                rows: self.rows,
+                bytes: self.bytes,
+            }],
         })
     }
 

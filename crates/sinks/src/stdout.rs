@@ -73,7 +73,7 @@ impl Writer for Streamed {
         Ok(Receipt {
             rows: self.count,
             bytes: self.bytes,
-            paths: Vec::new(),
+            files: Vec::new(),
         })
     }
 

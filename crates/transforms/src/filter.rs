@@ -32,10 +32,10 @@ impl Configured for Filter {
         name: "filter",
         summary: "Passes the rows on that meet a condition",
         manual: "Rows for which `where` is true pass, in their order. The rest (false, and null) leaves on the port \
-            `rejected`, where it may be read or not. A row for which the condition cannot be evaluated (a cast that \
+            `rejected`, where it may be read or not; it is counted either way. A row for which the condition cannot be evaluated (a cast that \
             fails, a division by zero) is a bad row.\n\n\
             Where nothing reads `rejected`, simple comparisons of columns with constants are handed to the source, \
-            which may skip whole parts of a file by their statistics.\n\n\
+            which may skip whole parts of a file by their statistics; what it skips is counted nowhere.\n\n\
             It holds no rows: its memory is that of one batch. The cost is that of the condition plus copying the rows \
             that pass; a batch that passes as a whole is not copied.",
         example: "where = \"temperature is not null and vibration < 1e3\"\n",
@@ -116,9 +116,13 @@ impl Stage for Filtering {
         };
         let passes = decided(values.as_boolean());
         let passing = passes.true_count();
-        if passing < passes.len() && out.wants(1) {
-            let rest: BooleanArray = BooleanArray::new(!passes.values(), None);
-            out.send(1, batch.filter(&rest)?);
+        if passing < passes.len() {
+            if out.wants(1) {
+                let rest: BooleanArray = BooleanArray::new(!passes.values(), None);
+                out.send(1, batch.filter(&rest)?);
+            } else {
+                out.unread(1, passes.len() - passing);
+            }
         }
         if passing > 0 {
             out.send(0, batch.filter(&passes)?);

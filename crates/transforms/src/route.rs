@@ -31,7 +31,7 @@ impl Configured for Route {
         summary: "Sends each row to the first port whose condition it meets",
         manual: "The conditions are tried in the order in which they are written; a row leaves on the port of the \
             first that is true, once. Rows that meet none (or for which all are false or null) leave on `other`. Each \
-            port is read as `id.name`; there is no main output. A row for which a condition cannot be evaluated, and \
+            port is read as `id.name`, or not read, and counted either way; there is no main output. A row for which a condition cannot be evaluated, and \
             which no condition above it took, is a bad row.\n\n\
             It holds no rows: its memory is that of one batch. The cost is that of the conditions plus copying each \
             row once.",
@@ -153,14 +153,18 @@ impl Stage for Routing {
         if let Some(kept) = kept {
             port_of = kept.values().iter().map(|i| port_of[*i as usize]).collect();
         }
-        for port in (0..=other)
-            .filter(|port| out.wants(*port))
-            .collect::<Vec<_>>()
-        {
-            let mine: BooleanArray = port_of.iter().map(|p| Some(*p == port)).collect();
-            if mine.true_count() > 0 {
-                out.send(port, batch.filter(&mine)?);
+        let mut counts = vec![0; other + 1];
+        port_of.iter().for_each(|port| counts[*port] += 1);
+        for (port, rows) in counts.into_iter().enumerate() {
+            if rows == 0 {
+                continue;
             }
+            if !out.wants(port) {
+                out.unread(port, rows);
+                continue;
+            }
+            let mine: BooleanArray = port_of.iter().map(|p| Some(*p == port)).collect();
+            out.send(port, batch.filter(&mine)?);
         }
         Ok(Flow::Ready)
     }

@@ -46,11 +46,11 @@ impl Write for Counted {
     }
 }
 
-/// Says what a failed write means: a reader that went away stops the run quietly, a full disk is told as such.
+/// Says what a failed write means: a reader that went away needs nothing more, a full disk is told as such.
 pub fn failed(error: &io::Error) -> Error {
     match error.kind() {
         io::ErrorKind::BrokenPipe => {
-            Error::new(Fault::Stopped, "whoever reads the output has closed it")
+            Error::new(Fault::Closed, "whoever reads the output has closed it")
         }
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
             Error::resource(format!("cannot write: {error}"))

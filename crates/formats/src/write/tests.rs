@@ -340,7 +340,7 @@ fn a_full_disk_and_a_closed_pipe_are_told() {
     for format in formats() {
         for (kind, fault) in [
             (std::io::ErrorKind::StorageFull, Fault::Resource),
-            (std::io::ErrorKind::BrokenPipe, Fault::Stopped),
+            (std::io::ErrorKind::BrokenPipe, Fault::Closed),
         ] {
             let run = || {
                 let mut writer = format

@@ -11,7 +11,7 @@ use arrow_ipc::writer::StreamWriter;
 use arrow_schema::SchemaRef;
 use arrow_select::concat::concat_batches;
 use arrow_select::take::take_record_batch;
-use dataflow_core::sink::Receipt;
+use dataflow_core::sink::{FileReceipt, Receipt};
 use dataflow_core::{Batch, Error, Result, Writer};
 use dataflow_formats::write::{Format, plain, written_schema};
 
@@ -26,6 +26,7 @@ const MEMORY: usize = 32 << 20;
 #[derive(Default)]
 struct Partition {
     path: String,
+    rows: u64,
     /// In the temporary file, in order: where a run of rows starts and how long it is.
     spilled: Vec<(u64, u64)>,
     /// The rows behind those.
@@ -138,8 +139,7 @@ impl Partitions {
     }
 
     /// Writes one partition's file.
-    fn write_file(&mut self, index: usize) -> Result<()> {
-        let partition = std::mem::take(&mut self.partitions[index]);
+    fn write_file(&mut self, partition: Partition) -> Result<FileReceipt> {
         let schema = SchemaRef::clone(&self.schema);
         let mut file = OpenFile::begin(&partition.path, &self.format, self.if_exists, schema)?;
         for (start, length) in partition.spilled {
@@ -158,8 +158,11 @@ impl Partitions {
         let (target, bytes) = file.complete()?;
         self.bytes += bytes;
         self.complete.push(target);
-        self.partitions[index].path = partition.path;
-        Ok(())
+        Ok(FileReceipt {
+            path: partition.path,
+            rows: partition.rows,
+            bytes,
+        })
     }
 }
 
@@ -188,7 +191,9 @@ impl Writer for Partitions {
         for (partition, indices) in sorted {
             let rows = take_record_batch(&rows, &UInt32Array::from(indices))?;
             self.waiting_bytes += rows.get_array_memory_size();
-            self.partitions[partition].waiting.push(rows);
+            let partition = &mut self.partitions[partition];
+            partition.rows += rows.num_rows() as u64;
+            partition.waiting.push(rows);
         }
         self.rows += batch.len() as u64;
         if self.waiting_bytes > MEMORY {
@@ -198,16 +203,16 @@ impl Writer for Partitions {
     }
 
     fn prepare(&mut self) -> Result<Receipt> {
-        for index in 0..self.partitions.len() {
-            self.write_file(index)?;
+        let mut files = Vec::new();
+        for partition in std::mem::take(&mut self.partitions) {
+            files.push(self.write_file(partition)?);
         }
         self.spill = None;
-        let mut paths: Vec<String> = self.partitions.iter().map(|p| p.path.clone()).collect();
-        paths.sort_unstable();
+        files.sort_unstable_by(|a, b| a.path.cmp(&b.path));
         Ok(Receipt {
             rows: self.rows,
             bytes: self.bytes,
-            paths,
+            files,
         })
     }
 

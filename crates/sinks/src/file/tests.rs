@@ -94,7 +94,9 @@ fn nothing_is_there_before_the_commit_and_nothing_else_after_it() {
         assert_eq!(receipt.rows, 10_000);
 
         let receipt = run(&[("path", &path)], &[batch(10_000)]).expect("runs");
-        assert_eq!(receipt.paths, std::slice::from_ref(&path));
+        assert_eq!(receipt.files.len(), 1);
+        assert_eq!(receipt.files[0].path, path);
+        assert_eq!(receipt.files[0].rows, 10_000);
         assert_eq!(receipt.bytes, fs::metadata(&path).expect("there").len());
         let hidden = folder
             .list()
@@ -123,9 +125,9 @@ fn batches_do_not_shape_files() {
                 .collect();
             let receipt = run(&[("path", &path)], &batches).expect("runs");
             let read = receipt
-                .paths
+                .files
                 .iter()
-                .map(|path| fs::read(path).expect("there"));
+                .map(|file| fs::read(&file.path).expect("there"));
             read.collect::<Vec<_>>()
         };
         let expected = contents(5_000);
@@ -192,11 +194,11 @@ fn a_file_that_came_meanwhile_is_not_overwritten_with_fail() {
         let path = folder.path(name);
         let mut writer = open(&[("path", &path), ("if_exists", "fail")]).expect("opens");
         writer.write(&batch(10)).expect("writes");
-        let paths = writer.prepare().expect("prepares").paths;
-        fs::write(&paths[0], "theirs").expect("writes");
+        let path = &writer.prepare().expect("prepares").files[0].path;
+        fs::write(path, "theirs").expect("writes");
         let error = writer.commit().expect_err("exists");
         assert!(error.to_string().contains("exists already"), "{error}");
-        assert_eq!(fs::read_to_string(&paths[0]).expect("there"), "theirs");
+        assert_eq!(fs::read_to_string(path).expect("there"), "theirs");
     }
 }
 
@@ -262,9 +264,9 @@ fn a_file_per_value_has_its_rows_in_order() {
     assert_eq!(receipt.rows, 3_000);
     let base = folder.path("out/");
     let names: Vec<&str> = receipt
-        .paths
+        .files
         .iter()
-        .map(|p| p.trim_start_matches(&base))
+        .map(|f| f.path.trim_start_matches(&base))
         .collect();
     for name in [
         "place=%252F/y.parquet",
@@ -276,9 +278,11 @@ fn a_file_per_value_has_its_rows_in_order() {
         assert!(names.contains(&name), "{name}: {names:?}");
     }
     let mut all = Vec::new();
-    for path in &receipt.paths {
-        let ids = ids(path);
+    for file in &receipt.files {
+        let ids = ids(&file.path);
         assert!(ids.is_sorted());
+        assert_eq!(file.rows, ids.len() as u64);
+        assert_eq!(file.bytes, fs::metadata(&file.path).expect("there").len());
         all.extend(ids);
     }
     all.sort_unstable();
@@ -340,7 +344,12 @@ fn partitions_that_do_not_fit_into_memory_are_spilled() {
     assert!(writer.bytes() > 32 << 20, "it spilled");
     let receipt = writer.prepare().expect("prepares");
     writer.commit().expect("commits");
-    assert_eq!(receipt.paths.len(), 300);
+    assert_eq!(receipt.files.len(), 300);
+    assert!(receipt.files.iter().all(|file| file.rows >= 13));
+    assert_eq!(
+        receipt.files.iter().map(|f| f.rows).sum::<u64>(),
+        receipt.rows
+    );
     assert_eq!(folder.list().len(), 300);
     let text = fs::read_to_string(folder.path("p7.jsonl")).expect("there");
     let ids: Vec<String> = text.lines().map(|line| line[..10].to_string()).collect();
@@ -377,7 +386,7 @@ fn standard_output_is_written_as_rows_come() {
     };
     let mut writer = sink.open(&context).expect("opens");
     let error = writer.write(&batch(2)).expect_err("closed");
-    assert_eq!(error.fault(), Fault::Stopped);
+    assert_eq!(error.fault(), Fault::Closed);
 }
 
 #[test]
