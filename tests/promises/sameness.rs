@@ -602,6 +602,76 @@ fn bad_rows_are_the_same_rows_for_any_workers_and_batches() {
     }
 }
 
+/// One file of numbers, some of which are words, and the same rows cut into files at odd places.
+fn with_words() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().expect("a folder");
+    // The first rows are not judged yet; when all have come, the share is small again.
+    let is_word = |row: usize| row <= 5 || ((900..2000).contains(&row) && row % 70 == 0);
+    let line = |row: usize| match is_word(row) {
+        true => "x\n".to_string(),
+        false => format!("{row}\n"),
+    };
+    let write = |name: &str, rows: std::ops::Range<usize>| {
+        let text = "t\n".to_string() + &rows.map(line).collect::<String>();
+        std::fs::write(folder.path().join(name), text).expect("written");
+    };
+    write("one.csv", 1..3001);
+    std::fs::create_dir(folder.path().join("cut")).expect("a folder");
+    let cuts = [1, 2, 8, 999, 1333, 1334, 2998, 3001];
+    for (number, ends) in cuts.windows(2).enumerate() {
+        write(&format!("cut/{number}.csv"), ends[0]..ends[1]);
+    }
+    write("head.csv", 1..940);
+    write("tail.csv", 940..3001);
+    folder
+}
+
+/// What stops a run.
+fn stopped(text: &str, setting: Setting) -> String {
+    let out = tempfile::tempdir().expect("a folder");
+    let run = Pipeline::from_text(text)
+        .set("out", out.path().to_str().expect("a path of text"))
+        .set("engine.workers", setting.workers.to_string())
+        .set("engine.batch_rows", setting.batch_rows.to_string())
+        .load()
+        .unwrap_or_else(|error| panic!("{error}\n{text}"))
+        .run();
+    match run {
+        Ok(_) => panic!("{setting:?}: nothing stopped\n{text}"),
+        Err(error) => error.to_string(),
+    }
+}
+
+#[test]
+fn too_large_a_share_of_bad_rows_stops_at_the_same_row_however_rows_are_cut() {
+    let folder = with_words();
+    let limit = "on_error = \"drop\"\nmax_errors = \"1%\"\n";
+    let source =
+        |id: &str, path: &str, more: &str| file_source(id, &folder.path().join(path), more);
+    let text = "columns.t = { type = \"text\" }\n";
+    let whole = format!("columns.t = {{ type = \"int64\" }}\n{limit}");
+    let cast = format!(
+        "[transforms.strict]\ntype = \"select\"\ninputs = [\"rows\"]\ncompute.t = \"cast(t as bigint)\"\n{limit}{}",
+        sinks(&["strict"], &["csv"])
+    );
+    let both = source("a", "head.csv", text) + &source("b", "tail.csv", text);
+    let pipelines = [
+        source("rows", "one.csv", text) + &cast,
+        source("rows", "cut", text) + &cast,
+        both.clone() + &passed_on(&["a", "b"]) + &cast,
+        both + &cast.replace("[\"rows\"]", "[\"a\", \"b\"]"),
+        source("strict", "one.csv", &whole) + &sinks(&["strict"], &["csv"]),
+        source("strict", "cut", &whole) + &sinks(&["strict"], &["csv"]),
+    ];
+    for pipeline in pipelines {
+        for setting in settings(AMPLE) {
+            let found = stopped(&format!("{PARAMS}{pipeline}"), setting);
+            let said = "strict: 17 of the first 1680 rows are bad, with row 1680 more than `max_errors = \"1%\"` allows";
+            assert!(found.starts_with(said), "{setting:?}: {found}\n{pipeline}");
+        }
+    }
+}
+
 #[test]
 fn inputs_without_rows_give_the_same() {
     let rows = Rows::new(&data::rows(0));

@@ -85,6 +85,15 @@ impl Places {
         }
     }
 
+    /// How many of `rows` rows in ascending order stand before a place; all of them where that is not known.
+    pub fn before(&self, place: Place, rows: usize) -> usize {
+        match self {
+            Self::Unknown => rows,
+            Self::From(first) => (place.0.saturating_sub(first.0) as usize).min(rows),
+            Self::Each(each) => each.partition_point(|each| *each < place.0),
+        }
+    }
+
     /// The places as numbers, one per row.
     pub fn numbers(&self, rows: usize) -> Option<UInt64Array> {
         match self {
@@ -139,5 +148,16 @@ mod tests {
         assert_eq!(each.get(1), Some(Place(12)));
         assert_eq!(each.slice(1, 2).get(1), Some(Place(14)));
         assert_eq!(run.slice(3, 2).get(0), Some(Place(13)));
+    }
+
+    #[test]
+    fn rows_before_a_place_are_counted() {
+        let run = Places::From(Place(10));
+        let each = run.take([0, 2, 4].into_iter());
+        for (place, in_run, in_each) in [(3, 0, 0), (10, 0, 0), (13, 3, 2), (99, 5, 3)] {
+            assert_eq!(run.before(Place(place), 5), in_run);
+            assert_eq!(each.before(Place(place), 3), in_each);
+        }
+        assert_eq!(Places::Unknown.before(Place(0), 4), 4);
     }
 }

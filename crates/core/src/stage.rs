@@ -92,6 +92,8 @@ pub type BadRows = Vec<BadRow>;
 pub struct BadRow {
     /// Where it stands, if that is known.
     pub place: Option<Place>,
+    /// Its index in the batch that it came in, if it came in one: readers have places instead.
+    pub index: Option<usize>,
     /// A short name of the reason that rows are counted by: `cast`, `division by zero`, `fields`.
     pub reason: &'static str,
     /// The full sentence.

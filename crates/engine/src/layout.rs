@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use dataflow_core::plan::{Plan, PlanNode, PortIndex, PortRef, Work};
 use dataflow_core::transform::{Emits, MakeStage, StagePlan};
-use dataflow_core::{Flow, Output, Result, Route, Sink, Stage};
+use dataflow_core::{Batch, Flow, Output, Result, Route, Sink, Stage};
 
 use crate::message::Address;
 
@@ -29,6 +29,28 @@ pub enum Job {
     Write(Arc<dyn Sink>),
 }
 
+/// What is known, tick by tick, of the order in which rows come to an operator.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lines {
+    /// They come in the stream's order.
+    One,
+    /// The rows of each lane, which their places tell, come in order; the lanes follow each other in the stream.
+    Lanes,
+    /// Nothing: they are results, or went through several unions.
+    Unknown,
+}
+
+impl Lines {
+    /// The lane whose rows these are, if their order is known.
+    pub fn lane(self, batch: &Batch) -> Option<u32> {
+        match self {
+            Self::One => Some(0),
+            Self::Lanes => batch.places().get(0).map(|place| place.lane()),
+            Self::Unknown => None,
+        }
+    }
+}
+
 /// An operator to be built on every worker.
 #[derive(Clone)]
 pub struct Operator {
@@ -48,6 +70,8 @@ pub struct Operator {
     pub number: bool,
     /// Whether it marks rows with the number of the input that they came through.
     pub lanes: bool,
+    /// What is known of the order in which rows come in.
+    pub lines: Lines,
     /// Outputs that it writes rows to.
     pub ports: usize,
     /// Which of them something reads; the others need not be written.
@@ -179,6 +203,7 @@ impl Maker<'_> {
             ordered: false,
             number: false,
             lanes: false,
+            lines: Lines::One,
             ports,
             wanted: vec![true; ports],
             errors: self.errors_are_read(index).then_some(ports),
@@ -318,6 +343,11 @@ impl Maker<'_> {
                 operator.wanted = (0..ports).map(read).collect();
             }
             let depth = self.depth(&inputs).map(|depth| depth + usize::from(many));
+            operator.lines = match depth {
+                _ if stage.ordered => Lines::One,
+                Some(0 | 1) if stage.route != Route::Keyed => Lines::Lanes,
+                _ => Lines::Unknown,
+            };
             operator.inputs = std::mem::take(&mut inputs);
             let places = if stage.emits == Emits::InOrder {
                 depth
@@ -353,7 +383,7 @@ impl Maker<'_> {
 struct Pass;
 
 impl Stage for Pass {
-    fn on_batch(&mut self, batch: dataflow_core::Batch, out: &mut dyn Output) -> Result<Flow> {
+    fn on_batch(&mut self, batch: Batch, out: &mut dyn Output) -> Result<Flow> {
         out.send(0, batch);
         Ok(Flow::Ready)
     }

@@ -10,6 +10,7 @@ mod desk;
 mod fabric;
 mod inlet;
 mod layout;
+mod ledger;
 mod message;
 pub mod metrics;
 mod outlet;

@@ -1,6 +1,5 @@
 //! What a stage writes to: batches wait here until the call returns, bytes are charged, bad rows are dealt with.
 
-use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -12,6 +11,7 @@ use dataflow_core::stage::{BadRow, BadRows};
 use dataflow_core::{Batch, Error, Gauge, Output, Place, Places, Result};
 
 use crate::abort::lock;
+use crate::ledger::{Ledger, Prefix};
 use crate::metrics::Metrics;
 
 /// The names of all splits of all sources, by the number that places carry.
@@ -40,86 +40,72 @@ pub struct BadRowPolicy {
     pub on_error: OnError,
     /// Bad rows so far.
     count: AtomicU64,
-    ledger: Mutex<Ledger>,
+    /// All rows, where a share of bad ones is allowed.
+    ledger: Option<(f64, Mutex<Ledger>)>,
 }
-
-/// Rows and bad rows by tick, until the ticks before them have retired.
-#[derive(Default)]
-struct Ledger {
-    by_tick: BTreeMap<u64, (u64, u64)>,
-    rows: u64,
-    bad: u64,
-}
-
-/// A share of bad rows means something only over so many rows.
-const JUDGED_AFTER: u64 = 1000;
 
 impl BadRowPolicy {
     /// The policy of component `node`.
     pub fn new(id: Arc<str>, node: usize, on_error: OnError) -> Self {
+        let ledger = match limit(on_error) {
+            MaxErrors::Share(share) => Some((share, Mutex::new(Ledger::new(share)))),
+            MaxErrors::Unlimited | MaxErrors::Rows(_) => None,
+        };
         Self {
             id,
             node,
             on_error,
             count: AtomicU64::new(0),
-            ledger: Mutex::default(),
+            ledger,
         }
     }
 
-    fn limit(&self) -> MaxErrors {
-        match self.on_error {
-            OnError::Fail => MaxErrors::Rows(0),
-            OnError::Drop(limit) | OnError::Port(limit) => limit,
-        }
-    }
-
-    /// Counts rows of a tick, bad ones included, and bad ones.
-    pub fn count(&self, tick: u64, rows: u64, bad: u64) {
-        if let MaxErrors::Share(_) = self.limit() {
-            let mut ledger = lock(&self.ledger);
-            let entry = ledger.by_tick.entry(tick).or_default();
-            entry.0 += rows;
-            entry.1 += bad;
-        }
-    }
-
-    /// Judges the share of bad rows up to tick `before`, tick by tick, so that the verdict does not depend on workers.
-    /// At the end of the run (`before` is none) fewer rows than usual are judged too.
+    /// Judges the share of bad rows among the rows of the ticks before `before`, or of all at the end of the run.
     ///
     /// # Errors
     /// When there were too many.
     pub fn judge(&self, before: Option<u64>) -> Result<()> {
-        let MaxErrors::Share(share) = self.limit() else {
+        let Some((share, ledger)) = &self.ledger else {
             return Ok(());
         };
-        let mut ledger = lock(&self.ledger);
-        while let Some(first) = ledger.by_tick.first_entry() {
-            if before.is_some_and(|before| *first.key() >= before) {
-                return Ok(());
-            }
-            let (rows, bad) = first.remove();
-            ledger.rows += rows;
-            ledger.bad += bad;
-            if ledger.rows >= JUDGED_AFTER {
-                self.verdict(ledger.rows, ledger.bad, share)?;
-            }
-        }
-        match before {
-            None => self.verdict(ledger.rows, ledger.bad, share),
-            Some(_) => Ok(()),
-        }
-    }
-
-    fn verdict(&self, rows: u64, bad: u64, share: f64) -> Result<()> {
-        if bad as f64 <= share * rows as f64 {
+        let over = match before {
+            Some(before) => lock(ledger).judge(before),
+            None => lock(ledger).close(),
+        };
+        let Some(Prefix { rows, bad }) = over else {
             return Ok(());
-        }
+        };
         Err(Error::data(format!(
-            "{bad} of the first {rows} rows are bad, more than `max_errors = \"{}%\"` allows",
+            "{bad} of the first {rows} rows are bad, with row {rows} more than `max_errors = \"{}%\"` allows",
             share * 100.0
         ))
         .component(&*self.id)
         .help("look at them on the component's `errors` port, or raise `max_errors`"))
+    }
+}
+
+fn limit(on_error: OnError) -> MaxErrors {
+    match on_error {
+        OnError::Fail => MaxErrors::Rows(0),
+        OnError::Drop(limit) | OnError::Port(limit) => limit,
+    }
+}
+
+/// The rows that a stage works on, as the ledger knows them.
+#[derive(Clone, Copy, Default)]
+struct AtWork {
+    lane: Option<u32>,
+    tick: u64,
+    /// How many rows of the lane came at this tick before.
+    first: u64,
+    rows: u64,
+}
+
+impl AtWork {
+    /// Where a bad row stands among those of its lane and tick; one that does not say so is the last of its batch.
+    fn index(&self, row: &BadRow) -> u64 {
+        let last = self.rows.saturating_sub(1);
+        self.first + row.index.map_or(last, |index| (index as u64).min(last))
     }
 }
 
@@ -138,6 +124,7 @@ pub struct Outlet {
     charges: bool,
     tick: u64,
     is_oldest: bool,
+    at_work: AtWork,
     held: Option<BadRows>,
     waiting: Vec<(usize, Batch)>,
 }
@@ -164,6 +151,7 @@ impl Outlet {
             charges: share.is_some(),
             tick: 0,
             is_oldest: false,
+            at_work: AtWork::default(),
             held: None,
             waiting: Vec::new(),
         }
@@ -181,9 +169,23 @@ impl Outlet {
         self.is_oldest = is_oldest;
     }
 
-    /// Counts rows that came in at the tick in work.
-    pub fn count_rows(&self, rows: usize) {
-        self.policy.count(self.tick, rows as u64, 0);
+    /// Counts rows that come in at the tick in work, in their order within a lane. Without a lane nobody knows where
+    /// they stand.
+    pub fn count_rows(&mut self, lane: Option<u32>, rows: usize) {
+        if let Some((_, ledger)) = &self.policy.ledger {
+            let (tick, rows) = (self.tick, rows as u64);
+            self.at_work = AtWork {
+                lane,
+                tick,
+                first: lock(ledger).rows(lane, tick, rows),
+                rows,
+            };
+        }
+    }
+
+    /// Says that all rows have come: what fails from now on are results.
+    pub fn all_came(&mut self) {
+        self.at_work = AtWork::default();
     }
 
     /// Keeps bad rows back until [`Outlet::release`], for a stage whose workers write at the end side by side.
@@ -255,7 +257,7 @@ impl Output for Outlet {
         }
         let more = rows.len() as u64;
         let before = self.policy.count.fetch_add(more, Ordering::Relaxed);
-        if let MaxErrors::Rows(limit) = self.policy.limit()
+        if let MaxErrors::Rows(limit) = limit(self.policy.on_error)
             && before + more > limit
         {
             // The row that is one too many, or the first here where others were so already.
@@ -263,7 +265,11 @@ impl Output for Outlet {
             let row = rows.get(at as usize).unwrap_or(first);
             return Err(too_many(&self.policy, &self.names, row, before + at + 1));
         }
-        self.policy.count(self.tick, 0, rows.len() as u64);
+        if let Some((_, ledger)) = &self.policy.ledger {
+            let AtWork { lane, tick, .. } = self.at_work;
+            let indices = rows.iter().map(|row| self.at_work.index(row));
+            lock(ledger).bad(lane, tick, indices);
+        }
         match (self.errors, &mut self.held) {
             (Some(_), Some(held)) => held.extend(rows),
             (Some(port), None) => {

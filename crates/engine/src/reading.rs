@@ -159,7 +159,12 @@ impl ReadingOperator {
         Ok(true)
     }
 
-    fn send(&mut self, activation: &mut Activation<'_>, tick: u64, decoded: Decoded) -> Result<()> {
+    fn send(
+        &mut self,
+        activation: &mut Activation<'_>,
+        tick: u64,
+        mut decoded: Decoded,
+    ) -> Result<()> {
         let Some((rights, bytes)) = self.ticks.get_mut(&tick) else {
             return Ok(());
         };
@@ -167,7 +172,8 @@ impl ReadingOperator {
         let counters = self.setup.metrics.of(self.setup.node);
         self.outlet.at(tick, false);
         let good: usize = decoded.batches.iter().map(|(_, batch)| batch.len()).sum();
-        self.outlet.count_rows(good + decoded.bad.len());
+        self.outlet.count_rows(Some(0), good + decoded.bad.len());
+        find_bad(&mut decoded);
         self.outlet.bad(decoded.bad)?;
         for (port, batch) in decoded.batches {
             let size = batch.bytes();
@@ -206,6 +212,19 @@ impl ReadingOperator {
             send(&mut activation.outputs[port], &rights[port], end);
         }
         self.tokens = None;
+    }
+}
+
+/// Says of bad rows where they stand among all that were decoded, good and bad.
+fn find_bad(decoded: &mut Decoded) {
+    let Decoded { batches, bad } = decoded;
+    bad.sort_by_key(|row| (row.place.is_none(), row.place));
+    for (earlier, row) in bad.iter_mut().enumerate() {
+        let good = batches.iter().map(|(_, batch)| match row.place {
+            Some(place) => batch.places().before(place, batch.len()),
+            None => batch.len(),
+        });
+        row.index = Some(earlier + good.sum::<usize>());
     }
 }
 

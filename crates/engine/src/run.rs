@@ -533,6 +533,7 @@ fn stage_setup(shared: &Arc<Shared>, job: &Operator) -> StageSetup {
         ordered: job.ordered,
         number: job.number,
         lanes: job.lanes,
+        lines: job.lines,
         sorts: job.emits == Emits::SortedAtEnd,
         first: job.first,
         last: job.last,

@@ -12,6 +12,7 @@ use crate::abort::Abort;
 use crate::demand::Demand;
 use crate::fabric::{Activation, Start, send};
 use crate::inlet::{Inlet, Next, Rights};
+use crate::layout::Lines;
 use crate::message::Parcel;
 use crate::metrics::Metrics;
 use crate::outlet::Outlet;
@@ -34,6 +35,8 @@ pub struct StageSetup {
     pub sorts: bool,
     /// Whether rows are marked with the number of the input that they came through.
     pub lanes: bool,
+    /// What is known of the order in which rows come in.
+    pub lines: Lines,
     /// Whether this is the component's first stage, the last, or both; rows are counted there.
     pub first: bool,
     /// Whether this is the last stage.
@@ -305,7 +308,8 @@ impl StageOperator {
                 .bytes_in
                 .fetch_add(batch.bytes() as u64, Ordering::Relaxed);
             self.outlet.at(tick, false);
-            self.outlet.count_rows(batch.len());
+            self.outlet
+                .count_rows(self.setup.lines.lane(&batch), batch.len());
         }
         let oldest = is_oldest(activation, &self.inlets, tick);
         self.outlet.at(tick, oldest);
@@ -412,6 +416,7 @@ impl StageOperator {
 
     fn finish(&mut self, activation: &mut Activation<'_>, tick: u64, rights: Rights) -> Result<()> {
         self.outlet.at(tick, true);
+        self.outlet.all_came();
         let flow = match (&self.phase, self.stage.as_mut()) {
             (Phase::Running | Phase::Done, Some(stage)) => stage.on_end(&mut self.outlet)?,
             _ => Flow::Ready,

@@ -29,6 +29,7 @@ pub fn reject_failed(
     }
     let bad = failed.iter().map(|failure| BadRow {
         place: batch.places().get(failure.row as usize),
+        index: Some(failure.row as usize),
         reason: failure.reason,
         message: failure.message.clone(),
         data: row_json(batch.rows(), failure.row as usize),

@@ -322,6 +322,7 @@ impl CsvReader {
         };
         BadRow {
             place: Some(place),
+            index: None,
             reason,
             message,
             data: shown(cells.line(row)),
@@ -334,6 +335,7 @@ impl CsvReader {
             let (found, expected) = (odd.fields, self.shape.fields);
             taken.bad.push(BadRow {
                 place: Some(Place(first.0 + u64::from(odd.record))),
+                index: None,
                 reason: "fields",
                 message: format!(
                     "the row has {found} field{}, but there are {expected} column{}",

@@ -217,6 +217,7 @@ fn bad(wrong: &Wrong, line: &Line<'_>, options: &JsonlOptions) -> BadRow {
     let message = wrong.message() + &declare.unwrap_or_default();
     BadRow {
         place: Some(line.place),
+        index: None,
         reason: wrong.reason(),
         message,
         data: shown(line.text),
