@@ -443,3 +443,66 @@ fn broken_pipelines_get_the_expected_messages_from_the_real_catalog() {
         "the messages changed, first at {differs:?}; if they are right, run again with UPDATE_EXPECTED=1"
     );
 }
+
+/// A sink of `rows` that writes to this path.
+fn sink(id: &str, path: &str) -> String {
+    format!("[sinks.{id}]\ntype = \"file\"\ninputs = [\"rows\"]\npath = \"{path}\"\n")
+}
+
+#[test]
+fn two_sinks_never_write_one_file() {
+    let place = folder(&[("a.csv", "n,t\n1,x\n2,y\n")]);
+    let source = "[sources.rows]\ntype = \"file\"\npath = \"a.csv\"\n";
+    let absolute = place.path().canonicalize().expect("it is there");
+    let absolute = format!("{}/out/x.csv", absolute.display());
+    for other in [
+        "./out/x.csv",
+        "out//x.csv",
+        "out/../out/x.csv",
+        absolute.as_str(),
+    ] {
+        let pipeline = format!("{source}{}{}", sink("one", "out/x.csv"), sink("two", other));
+        fails(place.path(), &pipeline, 78, &["`one` writes to", other]);
+    }
+    // What a pattern makes is known when the rows are in.
+    for (first, second, file) in [
+        ("out/{t}.csv", "./out/x.csv", "out/x.csv"),
+        ("out/{t}.csv", "out/{t}{{}}.csv", ""),
+        ("out/x{n}.csv", "out/{t}1.csv", "out/x1.csv"),
+    ] {
+        let pipeline = format!("{source}{}{}", sink("one", first), sink("two", second));
+        if file.is_empty() {
+            run(place.path(), &pipeline, &[]).expect_code(0);
+            std::fs::remove_dir_all(place.path().join("out")).expect("removed");
+            continue;
+        }
+        let words = ["two: `one` writes this file, too", file, "help:"];
+        fails(place.path(), &pipeline, 1, &words);
+    }
+}
+
+#[test]
+fn rows_that_are_printed_as_they_come_are_alone() {
+    let place = folder(&[("a.csv", "n,t\n1,x\n2,y\n")]);
+    let source = "[sources.rows]\ntype = \"file\"\npath = \"a.csv\"\n";
+    let console = |id: &str, more: &str| {
+        format!("[sinks.{id}]\ntype = \"console\"\ninputs = [\"rows\"]\n{more}")
+    };
+    for (one, two) in [
+        (sink("one", "-"), sink("two", "-")),
+        (sink("one", "-"), console("two", "")),
+        (console("one", ""), sink("two", "-")),
+        (
+            console("one", "format = \"csv\"\n"),
+            console("two", "format = \"jsonl\"\n"),
+        ),
+    ] {
+        let pipeline = format!("{source}{one}{two}");
+        let words = ["`one` writes to standard output already", "help:"];
+        fails(place.path(), &pipeline, 78, &words);
+    }
+    let pipeline = format!("{source}{}{}", console("one", ""), console("two", ""));
+    let outcome = run(place.path(), &pipeline, &["--quiet"]).expect_code(0);
+    let table = "rows:\nn  t\n─  ─\n1  x\n2  y\n\n";
+    assert_eq!(outcome.stdout, format!("{table}{table}"));
+}

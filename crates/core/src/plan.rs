@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::sink::Target;
 use crate::transform::Port;
 use crate::{Sink, Source, Transform};
 
@@ -12,6 +13,20 @@ pub struct Plan {
     pub name: String,
     /// The components, each behind all that it reads from.
     pub nodes: Vec<PlanNode>,
+}
+
+impl Plan {
+    /// How many sinks write to standard output.
+    pub fn printing(&self) -> usize {
+        let prints = |node: &&PlanNode| match &node.work {
+            Work::Sink(sink) => sink
+                .targets()
+                .iter()
+                .any(|target| matches!(target, Target::Printed | Target::Streamed)),
+            _ => false,
+        };
+        self.nodes.iter().filter(prints).count()
+    }
 }
 
 /// A component in a plan.

@@ -1,6 +1,7 @@
 //! The sink family: where rows go, in their defined order, and how they become visible all at once.
 
 use std::io::Write;
+use std::path::{Component, Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use crate::{Batch, Result};
@@ -13,8 +14,8 @@ pub trait Sink: Send + Sync {
     /// When the place cannot be written to.
     fn open(&self, context: &SinkContext) -> Result<Box<dyn Writer>>;
 
-    /// The paths that appear under their final names, for the check that no two sinks share one.
-    fn targets(&self) -> Vec<String> {
+    /// Where its rows appear, for the check that no two sinks get in each other's way.
+    fn targets(&self) -> Vec<Target> {
         Vec::new()
     }
 
@@ -22,6 +23,31 @@ pub trait Sink: Send + Sync {
     fn explain(&self) -> Vec<String> {
         Vec::new()
     }
+}
+
+/// A place that a sink writes to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// A file under its final name, as it was written; or a pattern of such names, which is compared as it stands.
+    File(String),
+    /// Standard output, all at once when the run is complete. Any number of sinks may do so, one after the other.
+    Printed,
+    /// Standard output, rows as they come: nothing else may be printed there.
+    Streamed,
+}
+
+/// What tells whether two paths are one: absolute, and without `.`, `..` and doubled `/`. Links are not followed.
+pub fn place_of(path: &str) -> PathBuf {
+    let whole = std::path::absolute(path).unwrap_or_else(|_| Path::new(path).to_path_buf());
+    let mut place = PathBuf::new();
+    for part in whole.components() {
+        match part {
+            Component::CurDir => {}
+            Component::ParentDir => drop(place.pop()),
+            other => place.push(other),
+        }
+    }
+    place
 }
 
 /// What a sink is told when it is opened.
@@ -33,6 +59,8 @@ pub struct SinkContext {
     pub stdout: Arc<Mutex<dyn Write + Send>>,
     /// The terminal's width in columns, if standard output is one.
     pub width: Option<usize>,
+    /// Whether other sinks print to standard output, too.
+    pub shares_stdout: bool,
 }
 
 /// Writes rows. It sees them in their defined order; how they are cut into batches must not shape what it writes.
@@ -83,4 +111,21 @@ pub struct FileReceipt {
     pub rows: u64,
     /// Bytes written to it.
     pub bytes: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_ways_to_write_a_path_are_one_place() {
+        let place = place_of("out/x.csv");
+        assert!(place.is_absolute());
+        let absolute = place.to_str().expect("text").to_string();
+        for path in ["./out/x.csv", "out//x.csv", "out/../out/./x.csv", &absolute] {
+            assert_eq!(place_of(path), place, "{path}");
+        }
+        assert_ne!(place_of("out/y.csv"), place);
+        assert_eq!(place_of("/../x"), Path::new("/x"));
+    }
 }

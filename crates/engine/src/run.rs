@@ -29,7 +29,7 @@ use crate::outlet::{BadRowPolicy, Outlet, SplitNames};
 use crate::reading::{ReadingOperator, ReadingSetup};
 use crate::spill::{SpillFolder, SpillSpace};
 use crate::stages::{StageOperator, StageSetup};
-use crate::writing::{Prepared, PreparedSinks, Writing, unless_closed};
+use crate::writing::{Prepared, PreparedSinks, Writing, check_apart, unless_closed};
 
 /// How a plan is run. None of this changes the result.
 #[derive(Clone)]
@@ -237,6 +237,7 @@ impl Run {
         }
         let mut prepared = std::mem::take(&mut *lock(&shared.prepared));
         prepared.sort_by_key(|sink| sink.node);
+        check_apart(&prepared)?;
         let mut receipts = Vec::new();
         for sink in &mut prepared {
             unless_closed(sink.writer.commit()).map_err(|error| error.component(&*sink.id))?;
@@ -517,6 +518,7 @@ fn make_stage(shared: &Arc<Shared>, job: &Operator, start: &Start) -> Option<Box
                 id: Arc::clone(id),
                 stdout: Arc::clone(&shared.settings.stdout),
                 width: shared.settings.width,
+                shares_stdout: shared.plan.printing() > 1,
             };
             let prepared = Arc::clone(&shared.prepared);
             let writing = Writing::new(job.node, Arc::clone(id), sink.open(&context), prepared)?;

@@ -1,10 +1,11 @@
 //! A sink as the last stage: writes in order, prepares at the end, and leaves the commit to the end of the run.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use dataflow_core::error::Fault;
-use dataflow_core::sink::Receipt;
-use dataflow_core::{Batch, Flow, Output, Result, Stage, Writer};
+use dataflow_core::sink::{Receipt, place_of};
+use dataflow_core::{Batch, Error, Flow, Output, Result, Stage, Writer};
 
 use crate::abort::lock;
 
@@ -18,6 +19,31 @@ pub struct Prepared {
     pub writer: Box<dyn Writer>,
     /// What it has ready.
     pub receipt: Receipt,
+}
+
+/// That no file would be written twice: with columns' values in paths, this is known when all rows are in.
+///
+/// # Errors
+/// When two sinks, or one sink for two of its values, have the same file ready.
+pub fn check_apart(prepared: &[Prepared]) -> Result<()> {
+    let mut taken = BTreeMap::new();
+    for sink in prepared {
+        for file in &sink.receipt.files {
+            let Some(first) = taken.insert(place_of(&file.path), &sink.id) else {
+                continue;
+            };
+            let message = if *first == sink.id {
+                "two values of a column in `path` give the same file".to_string()
+            } else {
+                format!("`{first}` writes this file, too")
+            };
+            return Err(Error::resource(message)
+                .component(&*sink.id)
+                .file(file.path.as_str())
+                .help("give each sink a path of its own, or let one sink read both inputs"));
+        }
+    }
+    Ok(())
 }
 
 /// All sinks that are prepared.

@@ -15,6 +15,7 @@ use crate::agree::together;
 use crate::connect::Graph;
 use crate::each;
 use crate::links::Link;
+use crate::targets;
 use crate::texts::Texts;
 
 /// A component that was built. Its inputs count components of the graph, not nodes of a plan.
@@ -51,7 +52,7 @@ impl Builder<'_> {
         for at in &self.graph.order {
             built[*at] = self.one(*at, &built, texts, problems);
         }
-        self.check_targets(&built, problems);
+        targets::check(&self.graph.items, &built, problems);
         self.check_limits(problems);
         built
     }
@@ -251,29 +252,6 @@ impl Builder<'_> {
                 build(config, input, &mut check).map(|sink| (Work::Sink(sink), Vec::new()))
             }
             _ => None,
-        }
-    }
-
-    fn check_targets(&self, built: &[Option<Built>], problems: &mut Problems) {
-        let mut taken: BTreeMap<String, usize> = BTreeMap::new();
-        for (at, built) in built.iter().enumerate() {
-            let Some(Work::Sink(sink)) = built.as_ref().map(|b| &b.work) else {
-                continue;
-            };
-            for target in sink.targets() {
-                let item = &self.graph.items[at];
-                let span = item.config.get("path").map_or(item.span, |path| path.span);
-                match taken.get(&target) {
-                    Some(first) => {
-                        let first = &self.graph.items[*first].id;
-                        let message = format!("`{first}` writes to `{target}` already");
-                        problems.push(Problem::error(message, span).help(
-                            "give each sink a path of its own, or let one sink read both inputs",
-                        ));
-                    }
-                    None => drop(taken.insert(target, at)),
-                }
-            }
         }
     }
 

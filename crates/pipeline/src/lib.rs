@@ -45,6 +45,7 @@ mod scaffold;
 mod schema;
 mod sets;
 mod settings;
+mod targets;
 mod test_plan;
 mod texts;
 mod time;

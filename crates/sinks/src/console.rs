@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use arrow_schema::SchemaRef;
 use dataflow_core::component::{Configured, Info, SinkConfig};
+use dataflow_core::sink::Target;
 use dataflow_core::transform::Input;
 use dataflow_core::{Check, Result, Sink, SinkContext, Writer};
 use dataflow_formats::write::{Csv, Format, Jsonl};
@@ -57,7 +58,10 @@ impl Configured for Console {
         manual: "\
 A table shows the first and the last rows and says how many it leaves out; it needs the memory of those rows. Long texts are cut \
 and columns left out where the terminal is too narrow (what is left out is said). With `csv` or `jsonl` all rows are printed as \
-they come, every value in full.",
+they come, every value in full.
+
+Several tables are printed one after the other, each under the name of what it shows. Rows that are printed as they come must be alone \
+on standard output.",
         example: "type = \"console\"\ninputs = [\"per_minute\"]\nrows = 20\n",
         also_called: &["print", "stdout", "show"],
         ..Info::EMPTY
@@ -69,6 +73,7 @@ impl SinkConfig for Console {
         let sink = ConsoleSink {
             config: self,
             schema: Arc::clone(&input.schema),
+            title: input.from.join(", "),
         };
         let text = Format::Csv(Csv::default());
         let nowhere = Box::new(std::io::sink());
@@ -84,6 +89,8 @@ impl SinkConfig for Console {
 struct ConsoleSink {
     config: Console,
     schema: SchemaRef,
+    /// What a table is called where there are several.
+    title: String,
 }
 
 impl Sink for ConsoleSink {
@@ -92,11 +99,20 @@ impl Sink for ConsoleSink {
         let format = match self.config.format {
             Style::Table => {
                 let Console { rows, types, .. } = self.config;
-                return Ok(Box::new(Table::new(context, schema, rows as usize, types)));
+                let title = context.shares_stdout.then(|| self.title.clone());
+                let table = Table::new(context, schema, rows as usize, types);
+                return Ok(Box::new(table.titled(title)));
             }
             Style::Csv => Format::Csv(Csv::default()),
             Style::Jsonl => Format::Jsonl(Jsonl::default()),
         };
         Ok(Box::new(Streamed::new(context, &format, schema)?))
+    }
+
+    fn targets(&self) -> Vec<Target> {
+        vec![match self.config.format {
+            Style::Table => Target::Printed,
+            Style::Csv | Style::Jsonl => Target::Streamed,
+        }]
     }
 }

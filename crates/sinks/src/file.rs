@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use arrow_schema::SchemaRef;
 use dataflow_core::component::{Configured, Info, SinkConfig};
-use dataflow_core::sink::{FileReceipt, Receipt};
+use dataflow_core::sink::{FileReceipt, Receipt, Target as Place};
 use dataflow_core::transform::Input;
 use dataflow_core::{Batch, Check, Located, Result, Sink, SinkContext, Writer};
 use dataflow_formats::RowsWriter;
@@ -214,8 +214,11 @@ impl Sink for FileSink {
         }))
     }
 
-    fn targets(&self) -> Vec<String> {
-        vec![self.path.clone()]
+    fn targets(&self) -> Vec<Place> {
+        vec![match self.path.as_str() {
+            "-" => Place::Streamed,
+            path => Place::File(path.to_string()),
+        }]
     }
 
     fn explain(&self) -> Vec<String> {

@@ -7,7 +7,7 @@ use arrow_array::Array;
 use arrow_schema::SchemaRef;
 use dataflow_core::runs::Run;
 use dataflow_core::stage::{Spill, SpillWriter, Spilled};
-use dataflow_core::{Batch, Error, Result};
+use dataflow_core::{Batch, Result};
 
 /// A spill that keeps its runs in memory and counts them.
 #[derive(Debug, Default)]

@@ -9,6 +9,7 @@ use dataflow_core::component::{
     Component, Configured, Info, SinkConfig, SourceConfig, TransformConfig,
 };
 use dataflow_core::problem::did_you_mean;
+use dataflow_core::sink::Target;
 use dataflow_core::source::{Comparison, Operator, Split, Wanted};
 use dataflow_core::transform::{Columns, Input, Port, StagePlan};
 use dataflow_core::{
@@ -645,8 +646,8 @@ impl Sink for Write {
         Err(Error::internal("a fake"))
     }
 
-    fn targets(&self) -> Vec<String> {
-        self.target.iter().cloned().collect()
+    fn targets(&self) -> Vec<Target> {
+        self.target.iter().cloned().map(Target::File).collect()
     }
 
     fn explain(&self) -> Vec<String> {

@@ -28,6 +28,7 @@ pub(super) struct Table {
     width: Option<usize>,
     schema: SchemaRef,
     types: bool,
+    title: Option<String>,
     /// Rows to keep of the start, and of the end.
     first: usize,
     last: usize,
@@ -44,12 +45,18 @@ impl Table {
             width: context.width,
             schema,
             types,
+            title: None,
             first: rows.div_ceil(2),
             last: rows / 2,
             head: Vec::new(),
             tail: VecDeque::new(),
             rows: 0,
         }
+    }
+
+    /// With a line above it that says what it shows.
+    pub fn titled(self, title: Option<String>) -> Self {
+        Self { title, ..self }
     }
 
     fn keep_last(&mut self, rows: &RecordBatch) -> Result<()> {
@@ -130,6 +137,9 @@ impl Writer for Table {
     fn commit(&mut self) -> Result<()> {
         let mut text = self.lines()?.join("\n");
         text.push('\n');
+        if let Some(title) = &self.title {
+            text = format!("{}:\n{text}\n", shortened(title));
+        }
         let printed = self.stdout.write_all(text.as_bytes());
         printed
             .and_then(|()| self.stdout.flush())

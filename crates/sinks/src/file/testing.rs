@@ -35,6 +35,7 @@ pub(crate) fn context() -> (SinkContext, Printed) {
         id: "out".into(),
         stdout: Arc::new(Mutex::new(printed.clone())),
         width: None,
+        shares_stdout: false,
     };
     (context, printed)
 }
