@@ -673,6 +673,40 @@ fn too_large_a_share_of_bad_rows_stops_at_the_same_row_however_rows_are_cut() {
 }
 
 #[test]
+fn a_bad_row_behind_what_was_wanted_never_fails_a_run() {
+    let folder = tempfile::tempdir().expect("a folder");
+    // One bad row far behind the rows that are wanted, and one among them.
+    for (name, bad) in [("behind", 290_001), ("among", 3)] {
+        let line = |row: usize| match row == bad {
+            true => "x\n".to_string(),
+            false => format!("{row}\n"),
+        };
+        let text = "t\n".to_string() + &(1..300_001).map(line).collect::<String>();
+        let path = folder.path().join(name).with_extension("csv");
+        std::fs::write(&path, text).expect("written");
+        for more in [
+            "",
+            "on_error = \"drop\"\nmax_errors = 0\n",
+            "on_error = \"drop\"\nmax_errors = \"0%\"\n",
+        ] {
+            let text = file_source("rows", &path, "columns.t = \"text\"\n")
+                + "[transforms.parsed]\ntype = \"select\"\ninputs = [\"rows\"]\ncompute.n = \"cast(t as bigint)\"\n"
+                + more
+                + "[transforms.few]\ntype = \"limit\"\ninputs = [\"parsed\"]\nrows = 5\n[sinks.out]\ntype = \"file\"\ninputs = [\"few\"]\npath = \"${out}/few.csv\"\n";
+            for setting in settings(AMPLE).chain(settings(AMPLE)) {
+                if name == "among" {
+                    let error = stopped(&text, setting);
+                    assert!(error.contains("parsed"), "{error}");
+                } else {
+                    let (written, _) = run(&text, setting);
+                    assert_eq!(written.len(), 1, "{setting:?}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
 fn inputs_without_rows_give_the_same() {
     let rows = Rows::new(&data::rows(0));
     let body = TRANSFORMS.to_string() + &sinks(&TRANSFORM_OUTPUTS, &["csv", "parquet"]);

@@ -122,6 +122,13 @@ impl Error {
         self
     }
 
+    /// Says something else of the same place.
+    #[must_use]
+    pub fn saying(mut self, what: impl Into<String>) -> Self {
+        self.inner.what = what.into();
+        self
+    }
+
     /// Whose fault it is.
     pub fn fault(&self) -> Fault {
         self.inner.fault

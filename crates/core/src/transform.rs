@@ -109,6 +109,8 @@ pub struct StagePlan {
     pub emits: Emits,
     /// Whether it may write much more than it reads, or everything at the end.
     pub amplifies: bool,
+    /// Whether it may say [`Flow::Done`](crate::Flow::Done): only then do failures of rows behind that not count.
+    pub ends_early: bool,
     /// Whether it keeps state that grows with keys or rows, and so gets a share of the memory.
     pub stateful: bool,
     /// A few words for `explain`: "partial groups", "final groups".
@@ -135,6 +137,7 @@ impl StagePlan {
             places: false,
             emits: Emits::InOrder,
             amplifies: false,
+            ends_early: false,
             stateful: false,
             name,
             make: Arc::new(move |context| Ok(Box::new(make(context)?))),

@@ -1,11 +1,12 @@
 //! Who still wants rows: when every consumer of a source is done, its desk stops.
 //!
-//! Only a hint: results are the same if it is missed, the run merely reads more than it needs.
+//! Only a hint: results are the same if it is missed, the run merely reads more than it needs. Up to which tick rows were
+//! wanted is no hint: failures behind it do not count.
 
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use dataflow_core::plan::Plan;
+use dataflow_core::plan::{Plan, Work};
 
 use crate::abort::lock;
 
@@ -13,11 +14,16 @@ type Wake = Box<dyn Fn() + Send>;
 
 /// Which components have said that they need nothing more.
 pub struct Demand {
-    done: Vec<AtomicBool>,
+    /// The tick at which each said so.
+    done: Vec<AtomicU64>,
+    /// Which of them may say so.
+    may: Vec<bool>,
     /// For each component, who reads from it.
     readers: Vec<Vec<usize>>,
     wake: Mutex<Option<Wake>>,
 }
+
+const NOT_DONE: u64 = u64::MAX;
 
 impl Demand {
     /// Everybody wants everything.
@@ -29,7 +35,12 @@ impl Demand {
             }
         }
         Self {
-            done: plan.nodes.iter().map(|_| AtomicBool::new(false)).collect(),
+            done: plan
+                .nodes
+                .iter()
+                .map(|_| AtomicU64::new(NOT_DONE))
+                .collect(),
+            may: plan.nodes.iter().map(|node| may_end(&node.work)).collect(),
             readers,
             wake: Mutex::new(None),
         }
@@ -40,9 +51,9 @@ impl Demand {
         *lock(&self.wake) = Some(Box::new(wake));
     }
 
-    /// Component `node` needs nothing more.
-    pub fn done(&self, node: usize) {
-        self.done[node].store(true, Ordering::Release);
+    /// Component `node` needs nothing more than what came up to `tick`.
+    pub fn done(&self, node: usize, tick: u64) {
+        self.done[node].fetch_min(tick, Ordering::AcqRel);
         if let Some(wake) = lock(&self.wake).as_ref() {
             wake();
         }
@@ -50,10 +61,31 @@ impl Demand {
 
     /// Whether nobody needs more rows of component `node`.
     pub fn is_done(&self, node: usize) -> bool {
-        if self.done[node].load(Ordering::Acquire) {
-            return true;
+        self.wanted(node).is_some()
+    }
+
+    /// The last tick whose rows anybody needed of component `node`, once nobody needs more.
+    pub fn wanted(&self, node: usize) -> Option<u64> {
+        let done = self.done[node].load(Ordering::Acquire);
+        if done != NOT_DONE {
+            return Some(done);
         }
+        let readers = self.readers[node].iter();
+        let wanted: Option<Vec<u64>> = readers.map(|reader| self.wanted(*reader)).collect();
+        wanted?.into_iter().max()
+    }
+
+    /// Whether a time may come when nobody needs more rows of component `node`, before they end.
+    pub fn may_be_done(&self, node: usize) -> bool {
         let readers = &self.readers[node];
-        !readers.is_empty() && readers.iter().all(|reader| self.is_done(*reader))
+        self.may[node]
+            || (!readers.is_empty() && readers.iter().all(|reader| self.may_be_done(*reader)))
+    }
+}
+
+fn may_end(work: &Work) -> bool {
+    match work {
+        Work::Transform(transform) => transform.stages().iter().any(|stage| stage.ends_early),
+        Work::Source(_) | Work::Sink(_) => false,
     }
 }

@@ -157,7 +157,7 @@ impl Desk {
     fn judge(&self, before: Option<u64>) {
         let Some(before) = before else { return };
         for policy in &self.setup.policies {
-            if let Err(error) = policy.judge(Some(before)) {
+            if let Err(error) = policy.judge(Some(before), &self.setup.demand) {
                 self.setup.abort.raise(error);
             }
         }

@@ -103,9 +103,10 @@ impl Ledger {
         first.course.first_over(Prefix::default(), self.share)
     }
 
-    /// The first prefix of the whole stream with too many bad rows; a short stream is judged too.
-    pub fn close(&mut self) -> Option<Prefix> {
-        self.retire(|_| true);
+    /// The first prefix of the whole stream, or of its ticks up to `wanted`, with too many bad rows; a short stream is
+    /// judged too.
+    pub fn close(&mut self, wanted: Option<u64>) -> Option<Prefix> {
+        self.retire(|tick| wanted.is_none_or(|wanted| tick <= wanted));
         let mut before = Prefix::default();
         for lane in self.lanes.values() {
             if let Some(over) = lane.course.first_over(before, self.share) {
@@ -250,7 +251,7 @@ mod tests {
                 }
             }
         }
-        ledger.close()
+        ledger.close(None)
     }
 
     /// Rows of which about this share is bad, always the same.
@@ -308,7 +309,7 @@ mod tests {
         ledger.bad(None, 7, 0..9);
         assert_eq!(ledger.judge(8), None);
         ledger.rows(Some(0), 3, 4);
-        assert_eq!(ledger.close(), Some(Prefix { rows: 14, bad: 9 }));
+        assert_eq!(ledger.close(None), Some(Prefix { rows: 14, bad: 9 }));
     }
 
     #[test]
@@ -327,6 +328,6 @@ mod tests {
             rows: 3_999_999,
             bad: 1_000_000,
         };
-        assert_eq!(ledger.close(), Some(last));
+        assert_eq!(ledger.close(None), Some(last));
     }
 }

@@ -14,6 +14,7 @@ mod ledger;
 mod message;
 pub mod metrics;
 mod outlet;
+mod overruns;
 mod reading;
 mod run;
 mod spill;

@@ -11,8 +11,10 @@ use dataflow_core::stage::{BadRow, BadRows};
 use dataflow_core::{Batch, Error, Gauge, Output, Place, Places, Result};
 
 use crate::abort::lock;
+use crate::demand::Demand;
 use crate::ledger::{Ledger, Prefix};
 use crate::metrics::Metrics;
+use crate::overruns::Overruns;
 
 /// The names of all splits of all sources, by the number that places carry.
 #[derive(Default)]
@@ -42,14 +44,20 @@ pub struct BadRowPolicy {
     count: AtomicU64,
     /// All rows, where a share of bad ones is allowed.
     ledger: Option<(f64, Mutex<Ledger>)>,
+    /// Bad rows by their ticks, where so many are allowed and readers may have enough before the end.
+    overruns: Option<Mutex<Overruns>>,
 }
 
 impl BadRowPolicy {
-    /// The policy of component `node`.
-    pub fn new(id: Arc<str>, node: usize, on_error: OnError) -> Self {
+    /// The policy of component `node`; its readers may or may not be done before its rows end.
+    pub fn new(id: Arc<str>, node: usize, on_error: OnError, may_be_done: bool) -> Self {
         let ledger = match limit(on_error) {
             MaxErrors::Share(share) => Some((share, Mutex::new(Ledger::new(share)))),
             MaxErrors::Unlimited | MaxErrors::Rows(_) => None,
+        };
+        let overruns = match limit(on_error) {
+            MaxErrors::Rows(most) if may_be_done => Some(Mutex::new(Overruns::new(most))),
+            _ => None,
         };
         Self {
             id,
@@ -57,20 +65,29 @@ impl BadRowPolicy {
             on_error,
             count: AtomicU64::new(0),
             ledger,
+            overruns,
         }
     }
 
-    /// Judges the share of bad rows among the rows of the ticks before `before`, or of all at the end of the run.
+    /// Judges the bad rows of the ticks before `before`, or all at the end of the run. Rows that nobody wanted do not count.
     ///
     /// # Errors
     /// When there were too many.
-    pub fn judge(&self, before: Option<u64>) -> Result<()> {
+    pub fn judge(&self, before: Option<u64>, demand: &Demand) -> Result<()> {
+        if let Some(overruns) = &self.overruns
+            && let Some((count, error)) = lock(overruns).judge(before, demand.wanted(self.node))
+        {
+            return Err(self.too_many(count, error));
+        }
         let Some((share, ledger)) = &self.ledger else {
             return Ok(());
         };
-        let over = match before {
-            Some(before) => lock(ledger).judge(before),
-            None => lock(ledger).close(),
+        let over = match (before, demand.wanted(self.node)) {
+            (Some(before), wanted) => {
+                let wanted = wanted.map_or(before, |tick| tick.saturating_add(1));
+                lock(ledger).judge(before.min(wanted))
+            }
+            (None, wanted) => lock(ledger).close(wanted),
         };
         let Some(Prefix { rows, bad }) = over else {
             return Ok(());
@@ -81,6 +98,20 @@ impl BadRowPolicy {
         ))
         .component(&*self.id)
         .help("look at them on the component's `errors` port, or raise `max_errors`"))
+    }
+
+    /// What is said of so many bad rows, given what is to be said of one of them.
+    fn too_many(&self, count: u64, row: Error) -> Error {
+        if self.on_error == OnError::Fail {
+            return row.help(
+                "mend the row; or set `on_error = \"drop\"` to leave such rows out, or read this component's `errors` port",
+            );
+        }
+        let what = row.what().to_string();
+        row.saying(format!(
+            "{count} rows are bad, more than `max_errors` allows; this one: {what}"
+        ))
+        .help("raise `max_errors`, or mend the input")
     }
 }
 
@@ -180,6 +211,19 @@ impl Outlet {
                 first: lock(ledger).rows(lane, tick, rows),
                 rows,
             };
+        } else if self.policy.overruns.is_some() {
+            let before = self.at_work;
+            let goes_on = before.tick == self.tick;
+            self.at_work = AtWork {
+                lane,
+                tick: self.tick,
+                first: if goes_on {
+                    before.first + before.rows
+                } else {
+                    0
+                },
+                rows: rows as u64,
+            };
         }
     }
 
@@ -207,6 +251,18 @@ impl Outlet {
         let batch = envelope_batch(&self.policy.id, &self.names, &rows)?;
         self.waiting.push((port, batch.with_order(Some(order))));
         Ok(())
+    }
+
+    /// What is to be said of a row.
+    fn row_error(&self, row: &BadRow) -> Error {
+        let mut error = Error::data(row.message.clone());
+        if let Some(place) = row.place {
+            error = error.row(place.row());
+            if let Some(name) = self.names.name(place) {
+                error = error.file(name.to_string());
+            }
+        }
+        error.component(&*self.policy.id)
     }
 
     /// Takes what was written.
@@ -257,13 +313,16 @@ impl Output for Outlet {
         }
         let more = rows.len() as u64;
         let before = self.policy.count.fetch_add(more, Ordering::Relaxed);
-        if let MaxErrors::Rows(limit) = limit(self.policy.on_error)
+        if let Some(overruns) = &self.policy.overruns {
+            let index = self.at_work.index(first);
+            lock(overruns).found(self.tick, more, index, || self.row_error(first));
+        } else if let MaxErrors::Rows(limit) = limit(self.policy.on_error)
             && before + more > limit
         {
             // The row that is one too many, or the first here where others were so already.
             let at = limit.saturating_sub(before);
             let row = rows.get(at as usize).unwrap_or(first);
-            return Err(too_many(&self.policy, &self.names, row, before + at + 1));
+            return Err(self.policy.too_many(before + at + 1, self.row_error(row)));
         }
         if let Some((_, ledger)) = &self.policy.ledger {
             let AtWork { lane, tick, .. } = self.at_work;
@@ -284,27 +343,6 @@ impl Output for Outlet {
     fn note(&mut self, text: &str, count: u64) {
         self.metrics.of(self.policy.node).note(text, count);
     }
-}
-
-fn too_many(policy: &BadRowPolicy, names: &SplitNames, row: &BadRow, count: u64) -> Error {
-    let mut error = if policy.on_error == OnError::Fail {
-        Error::data(row.message.clone()).help(
-            "mend the row; or set `on_error = \"drop\"` to leave such rows out, or read this component's `errors` port",
-        )
-    } else {
-        Error::data(format!(
-            "{count} rows are bad, more than `max_errors` allows; this one: {}",
-            row.message
-        ))
-        .help("raise `max_errors`, or mend the input")
-    };
-    if let Some(place) = row.place {
-        error = error.row(place.row());
-        if let Some(name) = names.name(place) {
-            error = error.file(name.to_string());
-        }
-    }
-    error.component(&*policy.id)
 }
 
 /// Bad rows in the envelope that all error streams share.

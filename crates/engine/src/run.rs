@@ -161,18 +161,17 @@ impl Run {
         );
         let gauge = Gauge::new();
         metrics.watch_memory(Arc::clone(&gauge), shares.sources, settings.memory);
+        let demand = Demand::new(&plan);
         let policies = plan.nodes.iter().enumerate().map(|(node, planned)| {
-            Arc::new(BadRowPolicy::new(
-                Arc::clone(&planned.id),
-                node,
-                planned.on_error,
-            ))
+            let id = Arc::clone(&planned.id);
+            let may_be_done = demand.may_be_done(node);
+            Arc::new(BadRowPolicy::new(id, node, planned.on_error, may_be_done))
         });
         let shared = Shared {
             policies: policies.collect(),
             names: Arc::new(SplitNames(names)),
             abort: Abort::new(),
-            demand: Arc::new(Demand::new(&plan)),
+            demand: Arc::new(demand),
             spill: Arc::new(SpillSpace(folder)),
             prepared: PreparedSinks::default(),
             plan,
@@ -233,7 +232,7 @@ impl Run {
             return Err(error);
         }
         for policy in &shared.policies {
-            policy.judge(None)?;
+            policy.judge(None, &shared.demand)?;
         }
         let mut prepared = std::mem::take(&mut *lock(&shared.prepared));
         prepared.sort_by_key(|sink| sink.node);

@@ -364,7 +364,7 @@ impl StageOperator {
             _ if ending => Phase::Over,
             Flow::Ready => Phase::Running,
             Flow::Done => {
-                self.setup.demand.done(self.setup.node);
+                self.setup.demand.done(self.setup.node, tick);
                 self.inlets.iter_mut().for_each(Inlet::discard);
                 self.spools.iter_mut().for_each(|spool| *spool = None);
                 if !self.inlets.iter().all(Inlet::is_over) {

@@ -406,6 +406,7 @@ fn groups_come_in_key_order_and_amplified_rows_stay_in_place() {
         let (sums, repeated) = (Collect::default(), Collect::default());
         let repeat = StagePlan {
             amplifies: true,
+            ends_early: false,
             ..StagePlan::local("repeat", |_| {
                 Ok(Repeat {
                     times: 30,

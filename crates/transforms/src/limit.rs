@@ -59,6 +59,7 @@ impl Transform for Checked {
         plan.route = Route::Gather;
         plan.ordered = true;
         plan.emits = Emits::InOrder;
+        plan.ends_early = true;
         vec![plan]
     }
 
