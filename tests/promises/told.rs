@@ -61,6 +61,58 @@ fn rows_that_leave_where_nobody_reads_are_counted() {
         (&1.into(), &3.into(), &1.into())
     );
     assert_eq!(component(&report, "kinds")["rows_out"], 3);
+    let numbers = std::fs::read_to_string(folder.path().join("numbers.prom")).expect("written");
+    for (line, rows) in [
+        (
+            "dataflow_port_rows_total{component=\"big\",pipeline=\"pipeline\",type=\"filter\",port=\"rejected\"}",
+            3,
+        ),
+        (
+            "dataflow_port_rows_total{component=\"kinds\",pipeline=\"pipeline\",type=\"route\",port=\"other\"}",
+            1,
+        ),
+        (
+            "dataflow_late_rows_total{component=\"big\",pipeline=\"pipeline\",type=\"filter\"}",
+            0,
+        ),
+        (
+            "dataflow_memory_limit_bytes{pipeline=\"pipeline\"}",
+            256 << 20,
+        ),
+    ] {
+        let wanted = format!("{line} {rows}");
+        assert!(numbers.lines().any(|l| l == wanted), "{wanted}\n{numbers}");
+    }
+    let dropped = "dataflow_discarded_rows_total{component=\"rows\"";
+    let dropped = numbers.lines().find(|line| line.starts_with(dropped));
+    assert!(
+        dropped.is_some_and(|line| line.ends_with(" 2")),
+        "{numbers}"
+    );
+}
+
+#[test]
+fn shown_rows_are_the_first_ones_under_their_names() {
+    let folder = tempfile::tempdir().expect("a folder");
+    with_bad_rows(folder.path());
+    let alone = command(folder.path(), COUNTED, &["--show", "big:3", "--quiet"]).expect_code(0);
+    let rows: Vec<&str> = alone.stdout.lines().map(str::trim).collect();
+    assert_eq!(rows, ["x", "─", "5", "6", "8", "… 2 rows left out …"]);
+    let two = ["--show", "big:1", "--show", "big.rejected", "--quiet"];
+    let two = command(folder.path(), COUNTED, &two).expect_code(0).stdout;
+    let lines: Vec<&str> = two.lines().map(str::trim).collect();
+    assert_eq!((lines[0], lines[1]), ("big", "x"), "{two}");
+    let second = lines.iter().position(|line| *line == "big.rejected");
+    let second = second.unwrap_or_else(|| panic!("{two}"));
+    assert_eq!(
+        (lines[second - 1], &lines[second + 3..second + 6]),
+        ("", &["1", "2", "4"][..])
+    );
+    let outcome = command(folder.path(), COUNTED, &["--show", "out"]).expect_code(78);
+    outcome.expect_words(&[
+        "`out` is a sink: no rows come out of it",
+        "`--show kinds.even`",
+    ]);
 }
 
 #[test]

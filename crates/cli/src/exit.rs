@@ -57,7 +57,8 @@ impl Failure {
 
     /// Says it on standard error: as a line of the log where that is JSON.
     fn tell(&self, log: LogFormat) {
-        let json = log == LogFormat::Json;
+        // Levels by module may leave the program's own errors out; they are told all the same.
+        let json = log == LogFormat::Json && tracing::enabled!(tracing::Level::ERROR);
         match self {
             Self::Silent(_) | Self::Run(Fault::Closed, _) => {}
             Self::Pipeline(error) if json => {

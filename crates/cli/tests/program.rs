@@ -36,6 +36,19 @@ fn a_level_that_does_not_exist_is_wrong_usage() {
 }
 
 #[test]
+fn an_error_is_told_whatever_is_logged() {
+    for level in ["off", "dataflow_engine=debug"] {
+        let log = ["--log-format", "json", "--log-level", level];
+        let output = dataflow(&[&["run", "no-such-file.toml"], &log[..]].concat());
+        assert_eq!(output.status.code(), Some(78));
+        assert!(
+            String::from_utf8_lossy(&output.stderr).contains("no-such-file.toml"),
+            "{level}"
+        );
+    }
+}
+
+#[test]
 fn a_bad_pipeline_is_78() {
     let output = dataflow(&["run", "no-such-file.toml"]);
     assert_eq!(output.status.code(), Some(78));

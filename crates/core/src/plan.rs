@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::sink::Target;
-use crate::transform::Port;
+use crate::transform::{Emits, Port};
 use crate::{Sink, Source, Transform};
 
 /// A checked pipeline.
@@ -26,6 +26,33 @@ impl Plan {
             _ => false,
         };
         self.nodes.iter().filter(prints).count()
+    }
+
+    /// For each node, whether its output reaches, through stages that keep order, one that takes rows in order.
+    pub fn nodes_in_order(&self) -> Vec<bool> {
+        let mut wants = vec![false; self.nodes.len()];
+        for (index, node) in self.nodes.iter().enumerate().rev() {
+            let passes = match &node.work {
+                Work::Sink(_) => true,
+                Work::Source(_) => false,
+                Work::Transform(transform) => {
+                    let stages = transform.stages();
+                    let kept = stages
+                        .iter()
+                        .take_while(|stage| stage.emits == Emits::InOrder)
+                        .count();
+                    stages.iter().take(kept + 1).any(|stage| stage.ordered)
+                        || (kept == stages.len() && wants[index])
+                }
+            };
+            if passes {
+                for input in node.inputs.iter().flatten() {
+                    wants[input.node] = true;
+                }
+                wants[index] |= node.inputs.iter().any(|slot| slot.len() > 1);
+            }
+        }
+        wants
     }
 }
 

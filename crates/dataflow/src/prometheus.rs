@@ -1,6 +1,6 @@
 //! The numbers of a run as Prometheus reads them: a fold over a snapshot, so nothing global is touched.
 
-use dataflow_engine::{ComponentNumbers, Snapshot};
+use dataflow_engine::{BadCount, ComponentNumbers, Snapshot};
 use prometheus::proto::{Counter, Gauge, LabelPair, Metric, MetricFamily, MetricType};
 use prometheus::{Encoder, TextEncoder};
 
@@ -23,7 +23,7 @@ pub fn text(pipeline: &str, numbers: &Snapshot) -> String {
 type Read = fn(&ComponentNumbers) -> f64;
 
 /// Name, help, whether it is a counter, and how it is read.
-const COMPONENT: [(&str, &str, bool, Read); 11] = [
+const COMPONENT: [(&str, &str, bool, Read); 12] = [
     (
         "dataflow_rows_in_total",
         "Rows that a component took in.",
@@ -72,6 +72,12 @@ const COMPONENT: [(&str, &str, bool, Read); 11] = [
         true,
         |c| c.blocked_seconds,
     ),
+    (
+        "dataflow_late_rows_total",
+        "Rows that came after everything that they belong to was written.",
+        true,
+        |c| c.late_rows as f64,
+    ),
     ("dataflow_state_bytes", "Bytes of state held.", false, |c| {
         c.state_bytes as f64
     }),
@@ -97,24 +103,19 @@ fn component_families(pipeline: &str, numbers: &Snapshot) -> Vec<MetricFamily> {
             family(name, help, *counts, metrics.collect())
         })
         .collect();
-    let errors = numbers.components.iter().flat_map(|c| {
-        let none = c
-            .errors
-            .is_empty()
-            .then(|| metric(true, 0.0, labels(pipeline, c, Some("any"))));
-        let counted = c
-            .errors
-            .iter()
-            .map(|e| metric(true, e.count as f64, labels(pipeline, c, Some(&e.reason))));
-        none.into_iter().chain(counted).collect::<Vec<_>>()
-    });
-    let help = "Bad rows by reason; the reason `any` stands for none so far.";
-    families.push(family(
+    families.push(by_reason(
         "dataflow_errors_total",
-        help,
-        true,
-        errors.collect(),
+        "Bad rows by reason; the reason `any` stands for none so far.",
+        (pipeline, numbers),
+        |bad| bad.count,
     ));
+    families.push(by_reason(
+        "dataflow_discarded_rows_total",
+        "Bad rows that were dropped rather than sent to a port, by reason; the reason `any` stands for none so far.",
+        (pipeline, numbers),
+        |bad| bad.dropped,
+    ));
+    families.push(by_port(pipeline, numbers));
     let inputs = numbers
         .components
         .iter()
@@ -127,6 +128,47 @@ fn component_families(pipeline: &str, numbers: &Snapshot) -> Vec<MetricFamily> {
         read.collect(),
     ));
     families
+}
+
+fn by_reason(
+    name: &str,
+    help: &str,
+    (pipeline, numbers): (&str, &Snapshot),
+    read: fn(&BadCount) -> u64,
+) -> MetricFamily {
+    let of = |c: &ComponentNumbers, reason: &str, count: u64| {
+        metric(
+            true,
+            count as f64,
+            labels(pipeline, c, Some(("reason", reason))),
+        )
+    };
+    let metrics = numbers.components.iter().flat_map(|c| {
+        let none = c.errors.is_empty().then(|| of(c, "any", 0));
+        let counted = c.errors.iter().map(|bad| of(c, &bad.reason, read(bad)));
+        none.into_iter().chain(counted).collect::<Vec<_>>()
+    });
+    family(name, help, true, metrics.collect())
+}
+
+/// Named outputs; the main one is what is left of all rows.
+fn by_port(pipeline: &str, numbers: &Snapshot) -> MetricFamily {
+    let metrics = numbers.components.iter().flat_map(|c| {
+        let named = c.rows_by_port.iter().filter(|(port, _)| !port.is_empty());
+        named.map(move |(port, rows)| {
+            metric(
+                true,
+                *rows as f64,
+                labels(pipeline, c, Some(("port", port))),
+            )
+        })
+    });
+    family(
+        "dataflow_port_rows_total",
+        "Rows that left through a named output, whether something reads it or not.",
+        true,
+        metrics.collect(),
+    )
 }
 
 fn run_families(pipeline: &str, numbers: &Snapshot) -> Vec<MetricFamily> {
@@ -147,6 +189,12 @@ fn run_families(pipeline: &str, numbers: &Snapshot) -> Vec<MetricFamily> {
             "The sources' share of the memory budget.",
             false,
             one(numbers.in_flight_limit as f64),
+        ),
+        family(
+            "dataflow_memory_limit_bytes",
+            "The memory budget for queues and state together.",
+            false,
+            one(numbers.memory_limit as f64),
         ),
         family(
             "dataflow_uptime_seconds",
@@ -194,13 +242,17 @@ fn label(name: &str, value: &str) -> LabelPair {
     pair
 }
 
-fn labels(pipeline: &str, component: &ComponentNumbers, reason: Option<&str>) -> Vec<LabelPair> {
+fn labels(
+    pipeline: &str,
+    component: &ComponentNumbers,
+    more: Option<(&str, &str)>,
+) -> Vec<LabelPair> {
     let mut labels = vec![
         label("component", &component.label.id),
         label("pipeline", pipeline),
         label("type", &component.label.type_name),
     ];
-    labels.extend(reason.map(|reason| label("reason", reason)));
+    labels.extend(more.map(|(name, value)| label(name, value)));
     labels
 }
 
@@ -242,13 +294,22 @@ mod tests {
             id: "cells".into(),
             type_name: "file".into(),
             family: "source",
-            ports: vec![String::new()],
+            ports: vec![String::new(), "metadata".into()],
         };
         let text = text("fleet", &Metrics::new(vec![label]).snapshot());
         let line =
             "dataflow_rows_out_total{component=\"cells\",pipeline=\"fleet\",type=\"file\"} 0";
         assert!(text.lines().any(|l| l == line), "{text}");
-        assert!(text.contains("dataflow_errors_total{"));
+        for zero in [
+            "dataflow_errors_total{component=\"cells\",pipeline=\"fleet\",type=\"file\",reason=\"any\"} 0",
+            "dataflow_discarded_rows_total{component=\"cells\",pipeline=\"fleet\",type=\"file\",reason=\"any\"} 0",
+            "dataflow_port_rows_total{component=\"cells\",pipeline=\"fleet\",type=\"file\",port=\"metadata\"} 0",
+            "dataflow_late_rows_total{component=\"cells\",pipeline=\"fleet\",type=\"file\"} 0",
+            "dataflow_memory_limit_bytes{pipeline=\"fleet\"} 0",
+            "dataflow_in_flight_limit_bytes{pipeline=\"fleet\"} 0",
+        ] {
+            assert!(text.lines().any(|l| l == zero), "{zero}\n{text}");
+        }
         assert!(text.contains("# TYPE dataflow_state_bytes gauge"));
         assert!(text.contains("dataflow_build_info{"));
     }

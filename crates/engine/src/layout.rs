@@ -132,40 +132,13 @@ pub fn lay_out(plan: &Plan, workers: usize) -> Layout {
         layout: Layout::default(),
         feeds: HashMap::new(),
         places: HashMap::new(),
-        wants_order: nodes_that_want_order(plan),
+        wants_order: plan.nodes_in_order(),
         gathers: 0,
     };
     for (index, node) in plan.nodes.iter().enumerate() {
         maker.node(index, node);
     }
     maker.layout
-}
-
-/// Nodes whose output reaches, through stages that keep order, one that takes rows in order.
-fn nodes_that_want_order(plan: &Plan) -> Vec<bool> {
-    let mut wants = vec![false; plan.nodes.len()];
-    for (index, node) in plan.nodes.iter().enumerate().rev() {
-        let passes = match &node.work {
-            Work::Sink(_) => true,
-            Work::Source(_) => false,
-            Work::Transform(transform) => {
-                let stages = transform.stages();
-                let kept = stages
-                    .iter()
-                    .take_while(|stage| stage.emits == Emits::InOrder)
-                    .count();
-                stages.iter().take(kept + 1).any(|stage| stage.ordered)
-                    || (kept == stages.len() && wants[index])
-            }
-        };
-        if passes {
-            for input in node.inputs.iter().flatten() {
-                wants[input.node] = true;
-            }
-            wants[index] |= node.inputs.iter().any(|slot| slot.len() > 1);
-        }
-    }
-    wants
 }
 
 impl Maker<'_> {

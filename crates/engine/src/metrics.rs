@@ -34,6 +34,8 @@ pub struct Counters {
     pub state_bytes: AtomicU64,
     /// Keys in state, the sum over workers.
     pub keys: AtomicU64,
+    /// Rows that came after everything that they belong to was written.
+    pub late: AtomicU64,
     /// Bytes spilled so far.
     pub spilled: AtomicU64,
     /// Bytes of input read so far (sources).
@@ -59,24 +61,31 @@ pub struct Counters {
 /// Bad rows of one reason, and the first of them.
 struct BadTally {
     count: u64,
+    dropped: u64,
     place: Option<Place>,
     at: Option<String>,
     message: String,
 }
 
 impl Counters {
-    /// Counts a bad row; `at` says where it stands. The first by its place is remembered, whichever comes first.
-    pub fn bad(&self, row: &BadRow, at: impl FnOnce() -> Option<String>) {
+    /// Counts a bad row that is dropped or not; `at` says where it stands. The first by its place is remembered,
+    /// whichever comes first.
+    pub fn bad(&self, row: &BadRow, dropped: bool, at: impl FnOnce() -> Option<String>) {
         let mut errors = lock(&self.errors);
         if let Some(tally) = errors.get_mut(row.reason) {
             tally.count += 1;
+            tally.dropped += u64::from(dropped);
             if row.place.is_none() || tally.place.is_some_and(|first| row.place >= Some(first)) {
                 return;
             }
         }
-        let count = errors.get(row.reason).map_or(1, |tally| tally.count);
+        let counted = errors
+            .get(row.reason)
+            .map(|tally| (tally.count, tally.dropped));
+        let (count, dropped) = counted.unwrap_or((1, u64::from(dropped)));
         let tally = BadTally {
             count,
+            dropped,
             place: row.place,
             at: at(),
             message: row.message.clone(),
@@ -249,6 +258,7 @@ fn component(label: &Label, counters: &Counters) -> ComponentNumbers {
         blocked_seconds: read(&counters.blocked) as f64 / 1e9,
         state_bytes: read(&counters.state_bytes),
         keys: read(&counters.keys),
+        late_rows: read(&counters.late),
         spilled_bytes: read(&counters.spilled),
         input_bytes: read(&counters.input_bytes),
         input_total: known(&counters.input_total),
@@ -262,6 +272,7 @@ fn component(label: &Label, counters: &Counters) -> ComponentNumbers {
             .map(|(reason, tally)| BadCount {
                 reason: (*reason).to_string(),
                 count: tally.count,
+                dropped: tally.dropped,
                 at: tally.at.clone(),
                 first: tally.message.clone(),
             })
@@ -295,6 +306,8 @@ pub struct BadCount {
     pub reason: String,
     /// How many rows.
     pub count: u64,
+    /// How many of them were dropped; the others went to a port, or stopped the run.
+    pub dropped: u64,
     /// The file and the row of the first one, if they are known: `cells.csv:17`.
     pub at: Option<String>,
     /// The message of the first one.
@@ -311,7 +324,7 @@ pub struct ComponentNumbers {
     /// Rows out over all outputs, without bad ones.
     pub rows_out: u64,
     /// Rows out of each output, by its name: also of those that nobody reads, whose rows are counted and not made (they
-    /// are not in `rows_out`). Empty outputs are there with 0. Sources count only `rows_out`.
+    /// are not in `rows_out`). Empty outputs are there with 0.
     pub rows_by_port: Vec<(String, u64)>,
     /// Batches in.
     pub batches_in: u64,
@@ -329,6 +342,8 @@ pub struct ComponentNumbers {
     pub state_bytes: u64,
     /// Keys in state.
     pub keys: u64,
+    /// Late rows.
+    pub late_rows: u64,
     /// Bytes spilled.
     pub spilled_bytes: u64,
     /// Bytes of input read.

@@ -308,8 +308,9 @@ impl Output for Outlet {
             return Ok(());
         };
         let counters = self.metrics.of(self.policy.node);
+        let dropped = matches!(self.policy.on_error, OnError::Drop(_));
         for row in &rows {
-            counters.bad(row, || self.names.file_and_row(row.place?));
+            counters.bad(row, dropped, || self.names.file_and_row(row.place?));
         }
         let more = rows.len() as u64;
         let before = self.policy.count.fetch_add(more, Ordering::Relaxed);

@@ -181,6 +181,7 @@ impl ReadingOperator {
             counters
                 .rows_out
                 .fetch_add(batch.len() as u64, Ordering::Relaxed);
+            counters.port(port, batch.len() as u64);
             counters.batches_out.fetch_add(1, Ordering::Relaxed);
             counters.bytes_out.fetch_add(size as u64, Ordering::Relaxed);
             self.outlet.send(port, batch);

@@ -112,10 +112,25 @@ impl Graph {
         texts: &mut Texts,
         problems: &mut Problems,
     ) {
+        let consoles = self.items.iter().filter(|item| item.type_name == "console");
+        let titled = options.show.len() + consoles.count() > 1;
         for (name, limit) in &options.show {
             let span = argument(texts, "--show", name);
             let (id, port) = split(name);
             match self.items.iter().position(|item| item.id == id) {
+                Some(from) if self.items[from].kind == Kind::Sink => {
+                    let message = format!("`{id}` is a sink: no rows come out of it");
+                    let inputs: Vec<&str> = self.items[from]
+                        .inputs
+                        .iter()
+                        .map(|i| i.value.as_str())
+                        .collect();
+                    let help = format!(
+                        "show what it reads: `--show {}`",
+                        inputs.join("` or `--show ")
+                    );
+                    problems.push(Problem::error(message, Some(span)).help(help));
+                }
                 Some(from) => {
                     let link = Link {
                         from,
@@ -123,7 +138,7 @@ impl Graph {
                         span: Some(span),
                         wildcard: false,
                     };
-                    self.print(link, *limit, catalog, problems);
+                    self.print(link, *limit, titled, catalog, problems);
                 }
                 None => problems.push(self.no_such(id, Some(span))),
             }
@@ -133,17 +148,17 @@ impl Graph {
     /// A pipeline without sinks prints what nothing else reads.
     fn print_leaves(&mut self, catalog: &[Component], problems: &mut Problems) {
         let shown = self.outside_links();
-        for from in 0..self.items.len() {
-            if self.items[from].kind == Kind::Sink || shown.contains(&from) {
-                continue;
-            }
+        let leaf = |at: &usize| self.items[*at].kind != Kind::Sink && !shown.contains(at);
+        let leaves: Vec<usize> = (0..self.items.len()).filter(leaf).collect();
+        for from in &leaves {
+            let from = *from;
             let link = Link {
                 from,
                 port: None,
                 span: self.items[from].id_span,
                 wildcard: false,
             };
-            self.print(link, None, catalog, problems);
+            self.print(link, None, leaves.len() > 1, catalog, problems);
         }
     }
 
@@ -160,6 +175,7 @@ impl Graph {
         &mut self,
         link: Link,
         limit: Option<u64>,
+        titled: bool,
         catalog: &[Component],
         problems: &mut Problems,
     ) {
@@ -175,30 +191,29 @@ impl Graph {
         }
         let from = &self.items[link.from];
         let mut id = format!("print_{}", from.id);
+        let mut title = from.id.clone();
         if let Some(port) = &link.port {
             id = format!("{id}_{port}");
+            title = format!("{title}.{port}");
         }
         while self.items.iter().any(|item| item.id == id) {
             id.push('_');
         }
-        let key = console
+        let known = console
             .map(|at| schema::keys(&catalog[at]))
             .unwrap_or_default();
-        let key = key
-            .into_iter()
-            .find(|key| ["rows", "limit", "head"].contains(&key.as_str()));
-        let rows = limit.zip(key).map(|(rows, name)| {
-            let key = Key {
-                name,
-                span: link.span,
-            };
-            let value = Tree::Integer(i64::try_from(rows).unwrap_or(i64::MAX));
-            let node = Node {
-                value,
-                span: link.span,
-            };
-            (key, node)
-        });
+        let entry = |names: &[&str], value: Tree| {
+            let name = names
+                .iter()
+                .find(|name| known.iter().any(|key| key == *name))?;
+            let (name, span) = ((*name).to_string(), link.span);
+            Some((Key { name, span }, Node { value, span }))
+        };
+        let rows = limit.map(|rows| Tree::Integer(i64::try_from(rows).unwrap_or(i64::MAX)));
+        let rows = rows.and_then(|rows| entry(&["head", "rows"], rows));
+        let title = titled
+            .then(|| entry(&["title"], Tree::Text(title)))
+            .flatten();
         let item = Item {
             kind: Kind::Sink,
             id,
@@ -211,7 +226,7 @@ impl Graph {
             max_errors: None,
             each: Vec::new(),
             config: Node {
-                value: Tree::Table(rows.into_iter().collect()),
+                value: Tree::Table(rows.into_iter().chain(title).collect()),
                 span: link.span,
             },
         };

@@ -14,6 +14,7 @@ const LISTED: usize = 20;
 /// The plan in words, for `dataflow explain`. `texts` are the report's: secrets are taken out.
 pub fn explain(checked: &Checked, texts: &Texts) -> String {
     let plan = &checked.plan;
+    let in_order = plan.nodes_in_order();
     let mut text = String::new();
     for (at, node) in plan.nodes.iter().enumerate() {
         let _ = writeln!(
@@ -30,6 +31,7 @@ pub fn explain(checked: &Checked, texts: &Texts) -> String {
                 reading(node, full)
                     .into_iter()
                     .chain(source.explain())
+                    .chain([order_of_source(in_order[at])])
                     .collect()
             }
             Work::Transform(transform) => transform.explain(),
@@ -54,7 +56,8 @@ pub fn explain(checked: &Checked, texts: &Texts) -> String {
     let _ = writeln!(
         text,
         "{workers}, {} of memory, batches of {} rows",
-        settings.memory, settings.batch_rows
+        settings.memory.for_people(),
+        settings.batch_rows
     );
     texts.redact(&text)
 }
@@ -109,18 +112,25 @@ fn reading(node: &PlanNode, full: Option<&PlanNode>) -> Vec<String> {
     )]
 }
 
+fn order_of_source(in_order: bool) -> String {
+    let words = match in_order {
+        true => "rows are taken in order: something behind asks for it",
+        false => "rows are taken as they come: nothing behind asks for order",
+    };
+    words.to_string()
+}
+
 fn stage(stage: &StagePlan) -> String {
     let mut words = vec![match stage.route {
         Route::Local => "where the rows are",
         Route::Keyed => "by key",
         Route::Gather => "on one worker",
     }];
-    if stage.ordered {
-        words.push("in order");
-    }
-    if stage.places {
-        words.push("with places");
-    }
+    words.push(match (stage.ordered, stage.places) {
+        (true, _) => "rows in order",
+        (false, true) => "rows in any order, with their places",
+        (false, false) => "rows in any order",
+    });
     if stage.emits == Emits::SortedAtEnd {
         words.push("writes at the end, sorted");
     }

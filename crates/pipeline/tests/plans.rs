@@ -340,6 +340,11 @@ fn pictures_and_words_show_ports_and_no_secrets() {
         "{words}"
     );
     assert!(
+        words.contains("rows are taken in order: something behind asks for it"),
+        "{words}"
+    );
+    assert!(words.contains("256 MiB of memory"), "{words}");
+    assert!(
         words.contains("writes ***/table.parquet") && !words.contains("s3cret"),
         "{words}"
     );

@@ -24,6 +24,10 @@ pub struct Console {
     pub format: Style,
     /// Rows of a table: half of them from the start, half from the end. Default 40.
     pub rows: u32,
+    /// Rows of a table when they are all to be from the start; then `rows` does not matter.
+    pub head: Option<u32>,
+    /// A line above a table, to tell several apart.
+    pub title: Option<String>,
     /// Whether a table shows the columns' types. Default `false`.
     pub types: bool,
 }
@@ -33,6 +37,8 @@ impl Default for Console {
         Self {
             format: Style::Table,
             rows: 40,
+            head: None,
+            title: None,
             types: false,
         }
     }
@@ -42,7 +48,7 @@ impl Default for Console {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Style {
-    /// A table, when the run is complete. Numbers have at most seven digits that count.
+    /// A table, when the run is complete. Numbers have at most seven digits that count, six on a terminal.
     #[default]
     Table,
     /// CSV, all rows, as they come.
@@ -56,12 +62,13 @@ impl Configured for Console {
         name: "console",
         summary: "Prints rows to standard output",
         manual: "\
-A table shows the first and the last rows and says how many it leaves out; it needs the memory of those rows. Long texts are cut \
-and columns left out where the terminal is too narrow (what is left out is said). With `csv` or `jsonl` all rows are printed as \
+A table shows the first and the last rows and says how many it leaves out; it needs the memory of those rows. Where the \
+terminal is too narrow, long texts are cut and the table is broken into blocks that repeat the first column, at most three \
+(what is left out is said). With `csv` or `jsonl` all rows are printed as \
 they come, every value in full.
 
-Several tables are printed one after the other, each under the name of what it shows. Rows that are printed as they come must be alone \
-on standard output.",
+Several tables are printed one after the other, each under its title or the name of what it shows. Rows that are printed as \
+they come must be alone on standard output.",
         example: "type = \"console\"\ninputs = [\"per_minute\"]\nrows = 20\n",
         also_called: &["print", "stdout", "show"],
         ..Info::EMPTY
@@ -98,9 +105,8 @@ impl Sink for ConsoleSink {
         let schema = Arc::clone(&self.schema);
         let format = match self.config.format {
             Style::Table => {
-                let Console { rows, types, .. } = self.config;
                 let title = context.shares_stdout.then(|| self.title.clone());
-                let table = Table::new(context, schema, rows as usize, types);
+                let table = Table::new(context, schema, &self.config);
                 return Ok(Box::new(table.titled(title)));
             }
             Style::Csv => Format::Csv(Csv::default()),

@@ -14,12 +14,17 @@ use dataflow_formats::logical;
 use dataflow_formats::write::{Cells, Style, failed};
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
+use super::Console;
 use crate::stdout::Stdout;
 
 /// A cell keeps so many characters at most, however wide the terminal is.
 const MOST_CHARACTERS: usize = 500;
-/// A text column that has to give way keeps at least so many.
+/// A text column that has to give way keeps at least so many, or a quarter of the terminal.
 const LEAST_WIDTH: usize = 8;
+/// A table that is too wide is broken into at most so many blocks.
+const MOST_BLOCKS: usize = 3;
+/// Digits of a number that count, on a terminal and elsewhere.
+const DIGITS: (usize, usize) = (6, 7);
 const GAP: &str = "  ";
 
 /// Collects the first and the last rows.
@@ -28,6 +33,7 @@ pub(super) struct Table {
     width: Option<usize>,
     schema: SchemaRef,
     types: bool,
+    /// A line above the table.
     title: Option<String>,
     /// Rows to keep of the start, and of the end.
     first: usize,
@@ -39,24 +45,30 @@ pub(super) struct Table {
 }
 
 impl Table {
-    pub fn new(context: &SinkContext, schema: SchemaRef, rows: usize, types: bool) -> Self {
+    pub fn new(context: &SinkContext, schema: SchemaRef, config: &Console) -> Self {
+        let rows = config.rows as usize;
+        let (first, last) = match config.head {
+            Some(head) => (head as usize, 0),
+            None => (rows.div_ceil(2), rows / 2),
+        };
         Self {
             stdout: Stdout::of(context),
             width: context.width,
             schema,
-            types,
-            title: None,
-            first: rows.div_ceil(2),
-            last: rows / 2,
+            types: config.types,
+            title: config.title.clone(),
+            first,
+            last,
             head: Vec::new(),
             tail: VecDeque::new(),
             rows: 0,
         }
     }
 
-    /// With a line above it that says what it shows.
-    pub fn titled(self, title: Option<String>) -> Self {
-        Self { title, ..self }
+    /// With a line above it that says what it shows, unless it has one.
+    pub fn titled(mut self, title: Option<String>) -> Self {
+        self.title = self.title.or(title);
+        self
     }
 
     fn keep_last(&mut self, rows: &RecordBatch) -> Result<()> {
@@ -87,7 +99,7 @@ impl Table {
     fn lines(&self) -> Result<Vec<String>> {
         let mut tail = Vec::new();
         for rows in &self.tail {
-            tail.extend(texts(rows, 0..rows.num_rows())?);
+            tail.extend(texts(rows, 0..rows.num_rows(), self.digits())?);
         }
         let shown = (self.head.len() + tail.len()) as u64;
         let fields = self.schema.fields().iter();
@@ -102,18 +114,30 @@ impl Table {
         }
         let rows = || titles.iter().chain(&self.head).chain(&tail);
         let columns = Columns::fit(&self.schema, rows(), self.width);
-        let mut lines: Vec<String> = titles.iter().map(|row| columns.line(row)).collect();
-        lines.push(columns.rule());
-        lines.extend(self.head.iter().map(|row| columns.line(row)));
-        if self.rows > shown {
-            lines.push(format!("… {} rows left out …", grouped(self.rows - shown)));
+        let mut lines: Vec<String> = self.title.iter().cloned().collect();
+        for (number, block) in columns.blocks.iter().enumerate() {
+            if number > 0 {
+                lines.push(String::new());
+            }
+            lines.extend(titles.iter().map(|row| columns.line(block, row)));
+            lines.push(columns.rule(block));
+            lines.extend(self.head.iter().map(|row| columns.line(block, row)));
+            if self.rows > shown {
+                lines.push(format!("… {} rows left out …", grouped(self.rows - shown)));
+            }
+            lines.extend(tail.iter().map(|row| columns.line(block, row)));
         }
-        lines.extend(tail.iter().map(|row| columns.line(row)));
         if shown == 0 {
             lines.push("(no rows)".into());
         }
         lines.extend(columns.left_out(&self.schema));
+        // What follows has a title, too.
+        lines.extend(self.title.iter().map(|_| String::new()));
         Ok(lines)
+    }
+
+    fn digits(&self) -> usize {
+        self.width.map_or(DIGITS.1, |_| DIGITS.0)
     }
 }
 
@@ -121,7 +145,7 @@ impl Writer for Table {
     fn write(&mut self, batch: &Batch) -> Result<()> {
         let rows = batch.rows();
         let wanted = (self.first - self.head.len()).min(rows.num_rows());
-        self.head.extend(texts(rows, 0..wanted)?);
+        self.head.extend(texts(rows, 0..wanted, self.digits())?);
         self.keep_last(&rows.slice(wanted, rows.num_rows() - wanted))?;
         self.rows += rows.num_rows() as u64;
         Ok(())
@@ -148,7 +172,11 @@ impl Writer for Table {
 }
 
 /// Rows as text, cell by cell.
-fn texts(rows: &RecordBatch, range: std::ops::Range<usize>) -> Result<Vec<Vec<String>>> {
+fn texts(
+    rows: &RecordBatch,
+    range: std::ops::Range<usize>,
+    digits: usize,
+) -> Result<Vec<Vec<String>>> {
     if range.is_empty() {
         return Ok(Vec::new());
     }
@@ -160,19 +188,22 @@ fn texts(rows: &RecordBatch, range: std::ops::Range<usize>) -> Result<Vec<Vec<St
     let row = |row: usize| {
         let columns = rows.columns().iter().zip(&cells);
         columns
-            .map(|(column, cells)| text(column.as_ref(), cells, row))
+            .map(|(column, cells)| text(column.as_ref(), cells, row, digits))
             .collect()
     };
     Ok(range.map(row).collect())
 }
 
-fn text(column: &dyn Array, cells: &Cells<'_>, row: usize) -> String {
+fn text(column: &dyn Array, cells: &Cells<'_>, row: usize, digits: usize) -> String {
     if cells.is_null(row) {
         return "-".into();
     }
     match column.data_type() {
-        DataType::Float64 => float(column.as_primitive::<Float64Type>().value(row)),
-        DataType::Float32 => float(f64::from(column.as_primitive::<Float32Type>().value(row))),
+        DataType::Float64 => float(column.as_primitive::<Float64Type>().value(row), digits),
+        DataType::Float32 => {
+            let x = column.as_primitive::<Float32Type>().value(row);
+            float(f64::from(x), digits)
+        }
         _ => {
             let mut out = Vec::new();
             cells.write(row, Style::Plain, &mut out);
@@ -198,14 +229,14 @@ fn shortened(text: &str) -> String {
     out
 }
 
-/// A number with at most seven digits that count, and its whole part in full where that is not too long.
-fn float(x: f64) -> String {
+/// A number with at most so many digits that count, and its whole part in full where that is not too long.
+fn float(x: f64, most: usize) -> String {
     let size = x.abs();
     if !x.is_finite() || size == 0.0 {
         return format!("{x:?}");
     }
     if !(1e-5..1e15).contains(&size) {
-        let short = format!("{x:.6e}");
+        let short = format!("{x:.*e}", most - 1);
         let (digits, exponent) = short.split_once('e').unwrap_or((&short, "0"));
         return format!("{}e{exponent}", trimmed(digits));
     }
@@ -213,7 +244,7 @@ fn float(x: f64) -> String {
         return format!("{x:.1}");
     }
     let whole_digits = size.log10().floor() as i32 + 1;
-    let decimals = (7 - whole_digits).clamp(0, 12) as usize;
+    let decimals = (most as i32 - whole_digits).clamp(0, 12) as usize;
     trimmed(&format!("{x:.decimals$}")).to_string()
 }
 
@@ -258,10 +289,12 @@ fn type_word(data_type: &DataType) -> String {
     }
 }
 
-/// How wide columns are, and which of them fit.
+/// How wide columns are, and which of them stand side by side.
 struct Columns {
-    /// Width, and whether to align to the right, of the columns that are shown.
-    shown: Vec<(usize, bool)>,
+    /// Width, and whether to align to the right.
+    widths: Vec<(usize, bool)>,
+    /// The columns that stand side by side; in each block but the first, the first column is repeated.
+    blocks: Vec<Vec<usize>>,
 }
 
 impl Columns {
@@ -281,30 +314,26 @@ impl Columns {
             .iter()
             .map(|field| logical(field.data_type()).is_numeric())
             .collect();
-        if let Some(width) = width {
-            narrow(&mut widths, &right, width);
-            let mut total = 0;
-            let fitting = widths.iter().take_while(|column| {
-                total += **column + GAP.len();
-                total - GAP.len() <= width
-            });
-            let count = fitting.count().max(1);
-            widths.truncate(count);
-        }
+        let blocks = match width {
+            Some(width) => blocks(&mut widths, &right, width),
+            None => vec![(0..widths.len()).collect()],
+        };
         Self {
-            shown: widths.into_iter().zip(right).collect(),
+            widths: widths.into_iter().zip(right).collect(),
+            blocks,
         }
     }
 
-    fn line(&self, row: &[String]) -> String {
+    fn line(&self, block: &[usize], row: &[String]) -> String {
         let mut line = String::new();
-        for (i, ((width, right), text)) in self.shown.iter().zip(row).enumerate() {
+        for (i, column) in block.iter().enumerate() {
+            let (width, right) = self.widths[*column];
             if i > 0 {
                 line.push_str(GAP);
             }
-            let text = cut(text, *width);
+            let text = cut(&row[*column], width);
             let padding = " ".repeat(width.saturating_sub(text.width()));
-            if *right {
+            if right {
                 line.push_str(&padding);
                 line.push_str(&text);
             } else {
@@ -316,41 +345,75 @@ impl Columns {
         line
     }
 
-    fn rule(&self) -> String {
-        let columns: Vec<String> = self
-            .shown
+    fn rule(&self, block: &[usize]) -> String {
+        let columns: Vec<String> = block
             .iter()
-            .map(|(width, _)| "─".repeat(*width))
+            .map(|column| "─".repeat(self.widths[*column].0))
             .collect();
         columns.join(GAP)
     }
 
     /// A line that names the columns that did not fit.
     fn left_out(&self, schema: &SchemaRef) -> Option<String> {
-        let names: Vec<String> = schema
+        let shown = self.blocks.last().and_then(|block| block.last());
+        let left = schema
             .fields()
             .iter()
-            .map(|f| shortened(f.name()))
-            .collect();
-        let names = &names[self.shown.len().min(names.len())..];
+            .skip(shown.map_or(0, |last| last + 1));
+        let names: Vec<String> = left.map(|f| shortened(f.name())).collect();
         let count = names.len();
         let columns = if count == 1 { "column" } else { "columns" };
         (count > 0).then(|| format!("… and {count} more {columns}: {}", names.join(", ")))
     }
 }
 
-/// Takes width from the widest text columns until all fit, or none can give more.
-fn narrow(widths: &mut [usize], numbers: &[bool], total: usize) {
+/// Columns side by side where that fits, with narrower texts if need be; in blocks where it does not.
+fn blocks(widths: &mut [usize], numbers: &[bool], total: usize) -> Vec<Vec<usize>> {
+    let natural = widths.to_vec();
+    let least = LEAST_WIDTH.max(total / 4);
+    if narrow(widths, numbers, least, total) {
+        return vec![(0..widths.len()).collect()];
+    }
+    // In blocks there is room for longer texts; the first column stands in each of them.
+    for (i, width) in widths.iter_mut().enumerate() {
+        let most = if i == 0 { least } else { total / 2 };
+        *width = if numbers[i] {
+            natural[i]
+        } else {
+            natural[i].min(most.max(LEAST_WIDTH))
+        };
+    }
+    let mut blocks: Vec<Vec<usize>> = Vec::new();
+    let mut used = usize::MAX;
+    for (column, width) in widths.iter().enumerate() {
+        used = used.saturating_add(GAP.len() + width);
+        if used > total {
+            if blocks.len() == MOST_BLOCKS {
+                break;
+            }
+            let repeated = (column > 0).then_some(0);
+            blocks.push(repeated.into_iter().chain([column]).collect());
+            used = repeated.map_or(0, |first| widths[first] + GAP.len()) + width;
+        } else if let Some(block) = blocks.last_mut() {
+            block.push(column);
+        }
+    }
+    blocks
+}
+
+/// Takes width from the widest text columns until all fit (then true), or none can give more.
+fn narrow(widths: &mut [usize], numbers: &[bool], least: usize, total: usize) -> bool {
     let gaps = GAP.len() * widths.len().saturating_sub(1);
     let mut over = (widths.iter().sum::<usize>() + gaps).saturating_sub(total);
     while over > 0 {
-        let texts = (0..widths.len()).filter(|&i| !numbers[i] && widths[i] > LEAST_WIDTH);
+        let texts = (0..widths.len()).filter(|&i| !numbers[i] && widths[i] > least);
         let Some(widest) = texts.max_by_key(|&i| (widths[i], std::cmp::Reverse(i))) else {
-            return;
+            return false;
         };
         widths[widest] -= 1;
         over -= 1;
     }
+    true
 }
 
 fn cut(text: &str, width: usize) -> String {
@@ -378,7 +441,7 @@ mod tests {
     use arrow_array::{ArrayRef, Float64Array, Int64Array, StringArray};
 
     use super::*;
-    use crate::file::testing::context;
+    use crate::file::testing::{Printed, context};
 
     fn printed(
         rows: &RecordBatch,
@@ -389,7 +452,22 @@ mod tests {
     ) -> String {
         let (mut context, out) = context();
         context.width = width;
-        let mut table = Table::new(&context, rows.schema(), show, types);
+        let config = Console {
+            rows: show as u32,
+            types,
+            ..Console::default()
+        };
+        print_with(&config, context, rows, cut, &out)
+    }
+
+    fn print_with(
+        config: &Console,
+        context: SinkContext,
+        rows: &RecordBatch,
+        cut: usize,
+        out: &Printed,
+    ) -> String {
+        let mut table = Table::new(&context, rows.schema(), config);
         for at in (0..rows.num_rows()).step_by(cut) {
             let length = cut.min(rows.num_rows() - at);
             table
@@ -476,8 +554,65 @@ integer  text  float
         assert!(text.lines().all(|line| line.width() <= 30), "{text}");
         assert!(text.contains("a sentence th…"), "{text}");
         let text = printed(&rows, 1, 4, false, Some(16));
-        assert!(text.contains("a sente…  1234.5"), "{text}");
-        assert!(text.ends_with("… and 1 more column: other\n"), "{text}");
+        assert!(
+            text.contains("a sente…  1234.5\n\ntext       other\n"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn a_table_that_is_too_wide_is_broken_into_blocks() {
+        let name: ArrayRef = Arc::new(StringArray::from(vec!["terminal_voltage", "b"]));
+        let number: ArrayRef = Arc::new(Float64Array::from(vec![1234.567891, -0.5]));
+        let columns = |count: usize| {
+            let numbers = (1..count).map(|i| (format!("number_{i:02}"), Arc::clone(&number)));
+            let all = [("column".to_string(), Arc::clone(&name))]
+                .into_iter()
+                .chain(numbers);
+            RecordBatch::try_from_iter(all).expect("columns")
+        };
+        let text = printed(&columns(13), 1, 4, false, Some(80));
+        assert!(text.lines().all(|line| line.width() <= 80), "{text}");
+        assert_eq!(text.matches("terminal_voltage").count(), 3, "{text}");
+        assert_eq!(text.matches("1234.57").count(), 12, "{text}");
+        assert!(
+            (1..13).all(|i| text.contains(&format!("number_{i:02}"))),
+            "{text}"
+        );
+        let wide = printed(&columns(13), 1, 4, false, Some(160));
+        assert_eq!(wide.lines().count(), 4, "{wide}");
+        let many = printed(&columns(40), 1, 4, false, Some(80));
+        assert_eq!(
+            many.matches("terminal_voltage").count(),
+            MOST_BLOCKS,
+            "{many}"
+        );
+        assert!(
+            many.lines()
+                .last()
+                .is_some_and(|l| l.starts_with("… and 24 more columns")),
+            "{many}"
+        );
+    }
+
+    #[test]
+    fn the_first_rows_alone_under_a_title() {
+        let (context, out) = context();
+        let config = Console {
+            head: Some(3),
+            title: Some("plausible".into()),
+            ..Console::default()
+        };
+        let text = print_with(&config, context, &sample(10), 2, &out);
+        let starts: Vec<&str> = text
+            .lines()
+            .map(|l| l.split_whitespace().next().unwrap_or(""))
+            .collect();
+        assert_eq!(
+            starts,
+            ["plausible", "id", "──", "0", "1", "2", "…", ""],
+            "{text}"
+        );
     }
 
     #[test]
@@ -499,8 +634,10 @@ integer  text  float
             (f64::NAN, "NaN"),
             (f64::NEG_INFINITY, "-inf"),
         ] {
-            assert_eq!(float(x), text);
+            assert_eq!(float(x, 7), text);
         }
+        assert_eq!(float(12_345.678_912, 6), "12345.7");
+        assert_eq!(float(1.5e300 / 7.0, 6), "2.14286e299");
         assert_eq!(grouped(1_234_567), "1,234,567");
         assert_eq!(grouped(123), "123");
     }

@@ -16,7 +16,7 @@ use dataflow_core::{Batch, Error, Result, Writer};
 use dataflow_formats::write::{Format, plain, written_schema};
 
 use super::pattern::Pattern;
-use super::target::Target;
+use super::target::{self, Target};
 use super::{IfExists, OpenFile};
 
 /// The bytes of rows that wait in memory.
@@ -102,6 +102,9 @@ impl Partitions {
         }
         let shown = String::from_utf8(path.to_vec())
             .map_err(|_| Error::internal("a file's name is not text"))?;
+        if self.if_exists == IfExists::Fail {
+            target::check_new(&shown)?;
+        }
         self.partitions.push(Partition {
             path: shown,
             ..Partition::default()

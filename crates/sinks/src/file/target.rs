@@ -231,6 +231,15 @@ impl Drop for Target {
 const PARTIAL: &str = ".partial";
 const RANDOM: usize = 8;
 
+/// That there is no such file yet.
+pub(super) fn check_new(path: &str) -> Result<()> {
+    let found = fs::metadata(followed(Path::new(path)));
+    match found.is_ok_and(|found| found.is_file()) {
+        true => Err(exists(path)),
+        false => Ok(()),
+    }
+}
+
 fn exists(path: &str) -> Error {
     Error::resource("the file exists already")
         .file(path)

@@ -188,6 +188,25 @@ fn what_exists_is_replaced_kept_or_continued() {
 }
 
 #[test]
+fn a_file_of_a_value_that_exists_is_told_when_the_value_appears() {
+    let folder = Folder::new();
+    fs::write(folder.path("p_y.csv"), "theirs").expect("writes");
+    let path = folder.path("p_{code}.csv");
+    let mut writer = open(&[("path", &path), ("if_exists", "fail")]).expect("opens");
+    writer.write(&batch(3)).expect("only x has come");
+    let error = writer.write(&batch(10)).expect_err("y exists");
+    assert!(error.to_string().contains("exists already"), "{error}");
+    assert!(
+        error
+            .in_file()
+            .is_some_and(|file| file.ends_with("p_y.csv")),
+        "{error}"
+    );
+    drop(writer);
+    assert_eq!(folder.list(), ["p_y.csv"]);
+}
+
+#[test]
 fn a_file_that_came_meanwhile_is_not_overwritten_with_fail() {
     let folder = Folder::new();
     for name in ["x.csv", "p_{code}.csv"] {

@@ -368,5 +368,5 @@ pub(super) fn summary(entries: &[Entry], kinds: &[Kind]) -> String {
         })
         .collect();
     let bytes: u64 = entries.iter().filter_map(|e| e.file.bytes).sum();
-    format!("{}, {}", formats.join(", "), Bytes(bytes))
+    format!("{}, {}", formats.join(", "), Bytes(bytes).for_people())
 }

@@ -301,10 +301,14 @@ impl Transform for Checked {
             )
         }];
         if calls.len() > 0 {
+            let count = |number: usize, one: &str, many: &str| match number {
+                1 => format!("1 {one}"),
+                _ => format!("{number} {many}"),
+            };
             lines.push(format!(
-                "{} calls of accumulators, {} states",
-                calls.len(),
-                calls.states()
+                "{} of accumulators, {}",
+                count(calls.len(), "call", "calls"),
+                count(calls.states(), "state", "states")
             ));
         }
         if calls.places() {

@@ -30,8 +30,8 @@ pub(crate) fn too_large(states: usize, context: &StageContext) -> Result<()> {
     }
     let message = format!(
         "the states of very few groups take {}, of a budget of {} for this stage, and one group cannot be spilled in parts",
-        Bytes(states as u64),
-        Bytes(context.memory as u64)
+        Bytes(states as u64).for_people(),
+        Bytes(context.memory as u64).for_people()
     );
     let help = "raise `memory` in [engine], or use an accumulator whose state is bounded: a quantile instead of \
         an exact mode or list";
