@@ -3,9 +3,14 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use arrow_array::{ArrayRef, Float64Array, Int64Array, RecordBatch, StringArray};
+use arrow_schema::{DataType, Field, Schema};
 use dataflow::core::component::Kind;
 use dataflow::{Catalog, Pipeline, Report};
+use parquet::arrow::ArrowWriter;
+use parquet::file::properties::WriterProperties;
 
 use crate::data::{self, Row, TYPES};
 
@@ -586,6 +591,93 @@ fn spilling_changes_no_byte() {
                     &about,
                 );
             }
+        }
+    }
+}
+
+/// Many rows with few keys, in row groups of so many rows.
+fn write_many(path: &Path, rows: usize, group: usize) {
+    let schema = Arc::new(Schema::new(vec![
+        Field::new("key", DataType::Int64, false),
+        Field::new("x", DataType::Float64, true),
+        Field::new("word", DataType::Utf8, false),
+    ]));
+    let properties = WriterProperties::builder()
+        .set_max_row_group_row_count(Some(group))
+        .build();
+    let file = std::fs::File::create(path).expect("created");
+    let mut writer =
+        ArrowWriter::try_new(file, Arc::clone(&schema), Some(properties)).expect("a writer");
+    let mixed = |row: usize| row.wrapping_mul(2_654_435_761) >> 7;
+    for start in (0..rows).step_by(100_000) {
+        let some = || (start..(start + 100_000).min(rows)).map(mixed);
+        let key = Int64Array::from_iter_values(some().map(|n| n as i64 % 37));
+        let x = Float64Array::from_iter(
+            some().map(|n| (n % 11 > 0).then(|| (n % 100_003) as f64 / 7.0 - 1e3)),
+        );
+        let word = StringArray::from_iter_values(some().map(|n| format!("w{}", n % 101)));
+        let columns: Vec<ArrayRef> = vec![Arc::new(key), Arc::new(x), Arc::new(word)];
+        let batch = RecordBatch::try_new(Arc::clone(&schema), columns).expect("a batch");
+        writer.write(&batch).expect("written");
+    }
+    writer.close().expect("written");
+}
+
+const OF_MANY: &str = r#"
+[transforms.groups]
+type = "aggregate"
+inputs = ["rows"]
+by = ["key"]
+compute.rows = "count(*)"
+compute.sum = "sum(x)"
+compute.std = "std(x)"
+compute.first = "first(word)"
+compute.first_x = "first(x)"
+compute.last = "last(word)"
+compute.p99 = "quantile(x, 0.99)"
+compute.words = "count_distinct(word)"
+[transforms.ends]
+type = "aggregate"
+inputs = ["rows"]
+compute.first = "first(x) filter (where key = 5)"
+compute.last = "last(word) filter (where x > 1e4)"
+[transforms.high]
+type = "filter"
+inputs = ["rows"]
+where = "x > 12500"
+[transforms.sorted]
+type = "sort"
+inputs = ["high"]
+by = ["word", "x desc"]
+[transforms.best]
+type = "top"
+inputs = ["rows"]
+n = 50
+by = ["x"]
+key = ["word"]
+"#;
+
+#[test]
+fn row_groups_of_any_size_give_the_same() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let outputs = ["groups", "ends", "sorted", "best"];
+    let mut first: Option<Written> = None;
+    for group in [1000, 1_000_000] {
+        let file = folder.path().join(format!("{group}.parquet"));
+        write_many(&file, 1_200_000, group);
+        let source = file_source("rows", &file, "");
+        let text = format!("{PARAMS}{source}{OF_MANY}{}", sinks(&outputs, &["csv"]));
+        for workers in [1, 3] {
+            let setting = Setting {
+                workers,
+                batch_rows: 8192,
+                memory: AMPLE,
+            };
+            let (written, _) = run(&text, setting);
+            assert!(written.values().all(|bytes| bytes.len() > 20));
+            let first = first.get_or_insert_with(|| written.clone());
+            let about = format!("row groups of {group}, {setting:?}");
+            same(first, &written, &about);
         }
     }
 }

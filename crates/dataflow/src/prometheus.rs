@@ -1,7 +1,10 @@
 //! The numbers of a run as Prometheus reads them: a fold over a snapshot, so nothing global is touched.
 
+use dataflow_engine::metrics::{LATENCY_SECONDS, LatencyNumbers};
 use dataflow_engine::{BadCount, ComponentNumbers, Snapshot};
-use prometheus::proto::{Counter, Gauge, LabelPair, Metric, MetricFamily, MetricType};
+use prometheus::proto::{
+    Bucket, Counter, Gauge, Histogram, LabelPair, Metric, MetricFamily, MetricType,
+};
 use prometheus::{Encoder, TextEncoder};
 
 use crate::machine;
@@ -127,6 +130,7 @@ fn component_families(pipeline: &str, numbers: &Snapshot) -> Vec<MetricFamily> {
         true,
         read.collect(),
     ));
+    families.push(latencies(pipeline, numbers));
     families
 }
 
@@ -169,6 +173,40 @@ fn by_port(pipeline: &str, numbers: &Snapshot) -> MetricFamily {
         true,
         metrics.collect(),
     )
+}
+
+fn latencies(pipeline: &str, numbers: &Snapshot) -> MetricFamily {
+    let metrics = numbers.components.iter().map(|c| {
+        let mut metric = Metric::from_label(labels(pipeline, c, None));
+        metric.set_histogram(histogram(&c.latency));
+        metric
+    });
+    let help = "Seconds that one call with a batch took: decoding it, or a stage's work on it.";
+    let mut family = family(
+        "dataflow_batch_latency_seconds",
+        help,
+        false,
+        metrics.collect(),
+    );
+    family.set_field_type(MetricType::HISTOGRAM);
+    family
+}
+
+fn histogram(latency: &LatencyNumbers) -> Histogram {
+    let mut calls = 0;
+    let buckets = LATENCY_SECONDS.iter().zip(&latency.calls);
+    let buckets = buckets.map(|(bound, more)| {
+        calls += more;
+        let mut bucket = Bucket::default();
+        bucket.set_upper_bound(*bound);
+        bucket.set_cumulative_count(calls);
+        bucket
+    });
+    let mut histogram = Histogram::default();
+    histogram.set_bucket(buckets.collect());
+    histogram.set_sample_count(latency.calls.iter().sum());
+    histogram.set_sample_sum(latency.seconds);
+    histogram
 }
 
 fn run_families(pipeline: &str, numbers: &Snapshot) -> Vec<MetricFamily> {
@@ -296,7 +334,8 @@ mod tests {
             family: "source",
             ports: vec![String::new(), "metadata".into()],
         };
-        let text = text("fleet", &Metrics::new(vec![label]).snapshot());
+        let metrics = Metrics::new(vec![label]);
+        let text = text("fleet", &metrics.snapshot());
         let line =
             "dataflow_rows_out_total{component=\"cells\",pipeline=\"fleet\",type=\"file\"} 0";
         assert!(text.lines().any(|l| l == line), "{text}");
@@ -312,5 +351,36 @@ mod tests {
         }
         assert!(text.contains("# TYPE dataflow_state_bytes gauge"));
         assert!(text.contains("dataflow_build_info{"));
+        assert!(text.contains("# TYPE dataflow_batch_latency_seconds histogram"));
+        let line = "dataflow_batch_latency_seconds_bucket{component=\"cells\",pipeline=\"fleet\",type=\"file\",le=\"0.001\"} 0";
+        assert!(text.lines().any(|l| l == line), "{text}");
+    }
+
+    #[test]
+    fn latencies_are_counted_up_to_each_bound() {
+        let label = Label {
+            id: "cells".into(),
+            type_name: "file".into(),
+            family: "source",
+            ports: vec![String::new()],
+        };
+        let metrics = Metrics::new(vec![label]);
+        for milliseconds in [0, 2, 2, 5_000] {
+            let took = std::time::Duration::from_millis(milliseconds);
+            metrics.of(0).latency.count(took);
+        }
+        let text = text("fleet", &metrics.snapshot());
+        let labels = "{component=\"cells\",pipeline=\"fleet\",type=\"file\"";
+        for end in [
+            format!("_bucket{labels},le=\"0.001\"}} 1"),
+            format!("_bucket{labels},le=\"0.003\"}} 3"),
+            format!("_bucket{labels},le=\"1\"}} 3"),
+            format!("_bucket{labels},le=\"+Inf\"}} 4"),
+            format!("_sum{labels}}} 5.004"),
+            format!("_count{labels}}} 4"),
+        ] {
+            let line = format!("dataflow_batch_latency_seconds{end}");
+            assert!(text.lines().any(|l| l == line), "{line}\n{text}");
+        }
     }
 }

@@ -3,13 +3,41 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use dataflow_core::Place;
 use dataflow_core::memory::Gauge;
 use dataflow_core::stage::BadRow;
 
 use crate::abort::lock;
+
+/// Up to how many seconds the calls in each bucket of latencies took; longer ones are in one bucket more.
+pub const LATENCY_SECONDS: [f64; 9] = [0.000_1, 0.000_3, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0];
+
+/// How long calls with one batch took.
+#[derive(Default)]
+pub struct Latency {
+    calls: [AtomicU64; LATENCY_SECONDS.len() + 1],
+    nanoseconds: AtomicU64,
+}
+
+impl Latency {
+    /// Counts a call.
+    pub fn count(&self, took: Duration) {
+        let seconds = took.as_secs_f64();
+        let bucket = LATENCY_SECONDS.partition_point(|bound| *bound < seconds);
+        self.calls[bucket].fetch_add(1, Ordering::Relaxed);
+        self.nanoseconds
+            .fetch_add(took.as_nanos() as u64, Ordering::Relaxed);
+    }
+
+    fn numbers(&self) -> LatencyNumbers {
+        LatencyNumbers {
+            calls: self.calls.each_ref().map(|n| n.load(Ordering::Relaxed)),
+            seconds: self.nanoseconds.load(Ordering::Relaxed) as f64 / 1e9,
+        }
+    }
+}
 
 /// The counters of one component.
 #[derive(Default)]
@@ -28,6 +56,8 @@ pub struct Counters {
     pub bytes_out: AtomicU64,
     /// Nanoseconds of work.
     pub busy: AtomicU64,
+    /// How long a stage's calls with a batch took, or the decoding of one.
+    pub latency: Latency,
     /// Nanoseconds in which there was work but no room for its results.
     pub blocked: AtomicU64,
     /// Bytes of state, the sum over workers.
@@ -256,6 +286,7 @@ fn component(label: &Label, counters: &Counters) -> ComponentNumbers {
         bytes_out: read(&counters.bytes_out),
         busy_seconds: read(&counters.busy) as f64 / 1e9,
         blocked_seconds: read(&counters.blocked) as f64 / 1e9,
+        latency: counters.latency.numbers(),
         state_bytes: read(&counters.state_bytes),
         keys: read(&counters.keys),
         late_rows: read(&counters.late),
@@ -314,6 +345,15 @@ pub struct BadCount {
     pub first: String,
 }
 
+/// How long calls with one batch took, at one moment.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LatencyNumbers {
+    /// Calls by the bucket that they fell into: those of [`LATENCY_SECONDS`], then the longer ones.
+    pub calls: [u64; LATENCY_SECONDS.len() + 1],
+    /// Seconds of all of them.
+    pub seconds: f64,
+}
+
 /// The numbers of one component at one moment; the fields are those of [`Counters`].
 #[derive(Clone, Debug, PartialEq)]
 pub struct ComponentNumbers {
@@ -338,6 +378,8 @@ pub struct ComponentNumbers {
     pub busy_seconds: f64,
     /// Seconds of waiting for room, over all workers.
     pub blocked_seconds: f64,
+    /// How long calls with a batch took.
+    pub latency: LatencyNumbers,
     /// Bytes of state.
     pub state_bytes: u64,
     /// Keys in state.
@@ -364,4 +406,21 @@ pub struct ComponentNumbers {
     pub errors: Vec<BadCount>,
     /// Remarks and how often.
     pub notes: Vec<(String, u64)>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn latencies_fall_into_their_buckets() {
+        let latency = Latency::default();
+        assert_eq!(latency.numbers().calls, [0; 10]);
+        for microseconds in [0, 100, 101, 2_000, 1_000_000, 7_000_000] {
+            latency.count(Duration::from_micros(microseconds));
+        }
+        let numbers = latency.numbers();
+        assert_eq!(numbers.calls, [2, 1, 0, 1, 0, 0, 0, 0, 1, 1]);
+        assert!((numbers.seconds - 8.002_201).abs() < 1e-9);
+    }
 }

@@ -278,9 +278,11 @@ impl ReadingThread {
         let mut began = Instant::now();
         reader.open(piece)?;
         while let Some(decoded) = reader.next(self.batch_rows)? {
+            let took = began.elapsed();
+            counters.latency.count(took);
             counters
                 .busy
-                .fetch_add(began.elapsed().as_nanos() as u64, Ordering::Relaxed);
+                .fetch_add(took.as_nanos() as u64, Ordering::Relaxed);
             if !self.tell(FromThread::Some(tick, decoded)) {
                 return Ok(false);
             }

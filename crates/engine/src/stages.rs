@@ -313,7 +313,10 @@ impl StageOperator {
         }
         let oldest = is_oldest(activation, &self.inlets, tick);
         self.outlet.at(tick, oldest);
+        let began = Instant::now();
         let flow = stage.on_batch(batch, &mut self.outlet)?;
+        let counters = self.setup.metrics.of(self.setup.node);
+        counters.latency.count(began.elapsed());
         self.flush(activation, &rights);
         self.follow(flow, tick, rights, false);
         Ok(())

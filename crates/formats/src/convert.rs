@@ -40,6 +40,20 @@ pub fn logical(data_type: &DataType) -> DataType {
     }
 }
 
+/// The type with text in the places of which no value has told the type, at any depth.
+pub fn settled(data_type: &DataType) -> DataType {
+    let inner = |field: &FieldRef| {
+        let data_type = settled(field.data_type());
+        Arc::new(Field::clone(field).with_data_type(data_type))
+    };
+    match data_type {
+        DataType::Null => DataType::Utf8,
+        DataType::List(field) => DataType::List(inner(field)),
+        DataType::Struct(fields) => DataType::Struct(fields.iter().map(inner).collect()),
+        other => other.clone(),
+    }
+}
+
 fn logical_field(field: &Field) -> Field {
     field.clone().with_data_type(logical(field.data_type()))
 }

@@ -24,7 +24,7 @@ use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
 use dataflow_core::{Cutter, Decoded, Error, Piece, Place, Result, Wanted};
 
-pub use convert::{DICTIONARY_HINT, dictionary, logical};
+pub use convert::{DICTIONARY_HINT, dictionary, logical, settled};
 
 /// A file to be read, or standard input.
 #[derive(Clone, Debug, PartialEq)]

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use arrow_schema::SchemaRef;
+use arrow_schema::{Field, Schema, SchemaRef};
 use bytes::Bytes;
 use dataflow_core::stage::BadRow;
 use dataflow_core::{Cutter, Decoded, Error, Piece, Place, Result};
@@ -10,6 +10,7 @@ use dataflow_core::{Cutter, Decoded, Error, Piece, Place, Result};
 use super::JsonlOptions;
 use super::json::{Json, Wrong};
 use crate::columns::{Object, Style};
+use crate::convert::settled;
 use crate::text::cutter::{BLOCK, Begun, Cutting, TextCutter, too_long};
 use crate::text::input::TextInput;
 use crate::text::scan::LineRecords;
@@ -37,6 +38,14 @@ impl Shared {
     }
 }
 
+/// The columns, with text where no value has told the type.
+fn settled_schema(schema: &SchemaRef) -> SchemaRef {
+    let fields = schema.fields().iter();
+    let fields = fields.map(|f| Field::clone(f).with_data_type(settled(f.data_type())));
+    let fields: Vec<Field> = fields.collect();
+    Arc::new(Schema::new_with_metadata(fields, schema.metadata().clone()))
+}
+
 /// Prepared reading of JSON lines.
 pub(super) struct JsonlReading {
     shared: Arc<Shared>,
@@ -46,7 +55,7 @@ impl JsonlReading {
     pub(super) fn new(options: JsonlOptions, request: &Request) -> Result<Self> {
         let shared = Shared {
             options,
-            schema: text::wanted(request),
+            schema: settled_schema(&text::wanted(request)),
             rows: request.wanted.rows,
         };
         shared.object()?;

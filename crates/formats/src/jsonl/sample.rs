@@ -84,7 +84,7 @@ impl Keys {
     fn fields(&self) -> Fields {
         let named = self.names.iter().zip(&self.values);
         named
-            .map(|(name, values)| Field::new(name, values.data_type(), true))
+            .map(|(name, values)| Field::new(name, values.inner_type(), true))
             .collect()
     }
 }
@@ -137,16 +137,30 @@ impl Values {
         }
     }
 
-    /// The type that fits all values; text if there were none.
-    fn data_type(&self) -> DataType {
+    /// How many kinds of values there were.
+    fn kinds(&self) -> usize {
         let kinds = [
             self.booleans,
             self.any_numbers,
             self.any_texts,
             self.any_lists,
             self.object.is_some(),
+            self.deep,
         ];
-        if self.deep || kinds.into_iter().filter(|kind| *kind).count() != 1 {
+        kinds.into_iter().filter(|kind| *kind).count()
+    }
+
+    /// The type inside a list or an object: null if there were no values, since another file may have some.
+    fn inner_type(&self) -> DataType {
+        match self.kinds() {
+            0 => DataType::Null,
+            _ => self.data_type(),
+        }
+    }
+
+    /// The type that fits all values; text if there were none.
+    fn data_type(&self) -> DataType {
+        if self.deep || self.kinds() != 1 {
             return DataType::Utf8;
         }
         match (&self.object, &self.items) {
@@ -155,7 +169,7 @@ impl Values {
             }
             (Some(keys), _) => DataType::Struct(keys.fields()),
             (None, Some(items)) => {
-                DataType::List(Arc::new(Field::new_list_field(items.data_type(), true)))
+                DataType::List(Arc::new(Field::new_list_field(items.inner_type(), true)))
             }
             _ if self.booleans => DataType::Boolean,
             _ if self.any_numbers => self.numbers.data_type(),
@@ -189,13 +203,16 @@ pub(super) fn inspect(mut input: TextInput, options: &JsonlOptions) -> Result<In
     if lines > 0 && objects == 0 {
         return Err(not_objects(&text, &input));
     }
-    let fields = if options.infer_rows == 0 {
+    let fields: Fields = if options.infer_rows == 0 {
         keys.names
             .iter()
             .map(|name| Field::new(name, DataType::Utf8, true))
             .collect()
     } else {
-        keys.fields()
+        let columns = keys.names.iter().zip(&keys.values);
+        columns
+            .map(|(name, values)| Field::new(name, values.data_type(), true))
+            .collect()
     };
     Ok(Inspected {
         schema: Arc::new(Schema::new(fields)),

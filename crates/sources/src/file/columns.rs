@@ -6,7 +6,7 @@ use std::sync::Arc;
 use arrow_schema::{DataType, Field, FieldRef, Fields, SchemaRef, TimeUnit};
 use dataflow_core::problem::did_you_mean;
 use dataflow_core::{Error, Located, Result};
-use dataflow_formats::DICTIONARY_HINT;
+use dataflow_formats::{DICTIONARY_HINT, settled};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -18,7 +18,8 @@ use crate::named::Named;
 #[serde(deny_unknown_fields, default)]
 pub struct DeclaredColumn {
     /// Its type: `int64` (`int8` to `uint64`), `float64`, `float32`, `text`, `boolean`, `date`, `timestamp` (nanoseconds UTC;
-    /// `timestamp_s`, `_ms`, `_us` for others), `decimal(12, 2)`. Default: what the files say, or what their first rows look like.
+    /// `timestamp_s`, `_ms`, `_us` for others), `decimal(12, 2)`, `list<float64>`, `struct<x: float64, name: text>`; lists
+    /// and structs are in JSON lines, Parquet and Arrow files only. Default: what the files say, or what their first rows look like.
     #[serde(rename = "type")]
     pub data_type: Option<Located<ColumnType>>,
     /// It may be absent from files, and is null there. Default false: a column that no file has is an error.
@@ -124,9 +125,8 @@ fn finished(column: Column, declared: &Named<DeclaredColumn>) -> Field {
         .unwrap_or(field.data_type());
     let data_type = match asked {
         DataType::Utf8 if column.coded => super::text(),
-        // No file has a value to tell the type by.
-        DataType::Null => DataType::Utf8,
-        other => other.clone(),
+        // Where no file has a value to tell the type by, it is text.
+        other => settled(other),
     };
     field.with_data_type(data_type)
 }
@@ -361,6 +361,21 @@ mod tests {
             let fields = names.iter().map(|name| Field::new(*name, T::Int64, true));
             T::Struct(fields.collect())
         };
+        // An empty list goes with any other, however deep it is.
+        let list = |item: T| T::List(Arc::new(Field::new_list_field(item, true)));
+        let deep = |item: T| {
+            let fields = vec![Field::new("l", list(list(item)), true)];
+            list(T::Struct(fields.into()))
+        };
+        for item in [T::Float64, T::Utf8, object(&["a"]), list(T::Int64)] {
+            for (a, b) in [(T::Null, item.clone()), (item.clone(), T::Null)] {
+                assert_eq!(
+                    wider(&list(a.clone()), &list(b.clone())),
+                    Some(list(item.clone()))
+                );
+                assert_eq!(wider(&deep(a), &deep(b)), Some(deep(item.clone())));
+            }
+        }
         let both = wider(&object(&["a", "b"]), &object(&["c", "b"]));
         assert_eq!(both, Some(object(&["a", "b", "c"])));
     }

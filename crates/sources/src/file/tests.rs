@@ -360,6 +360,90 @@ fn objects_may_leave_columns_out() {
 }
 
 #[test]
+fn lists_without_elements_contradict_nothing() {
+    let lines = [
+        (
+            "a.jsonl",
+            "{\"x\": [], \"y\": [{\"u\": []}], \"z\": null}\n",
+        ),
+        (
+            "b.jsonl",
+            "{\"x\": [1.5], \"y\": [{\"u\": [2], \"v\": null}], \"z\": [true]}\n",
+        ),
+        ("c.jsonl", "{\"x\": [null], \"y\": null, \"z\": []}\n"),
+    ];
+    let union = "path = 'ROOT'\nschema = 'union'";
+    let root = folder(&lines);
+    let expected = [
+        "x y z",
+        "[] [{u: [], v: null}] null",
+        "[1.5] [{u: [2], v: null}] [true]",
+        "[null] null []",
+    ];
+    assert_eq!(rows(&root, union), expected);
+    let [a, b, c] = lines.map(|(_, text)| text);
+    let other_way = folder(&[("a.jsonl", c), ("b.jsonl", b), ("c.jsonl", a)]);
+    let [head, a, b, c] = expected;
+    assert_eq!(rows(&other_way, union), [head, c, b, a]);
+    // Where no file has an element, it is text.
+    let empty = folder(&[("a.jsonl", "{\"x\": []}\n{\"x\": [\"late\"]}\n")]);
+    let early = "path = 'ROOT'\nformat = { jsonl = { infer_rows = 1 } }";
+    assert_eq!(rows(&empty, early), ["x", "[]", "[late]"]);
+    // What does contradict is told.
+    let unlike = folder(&[
+        ("a.jsonl", "{\"x\": [1.5]}\n"),
+        ("b.jsonl", "{\"x\": [\"a\"]}\n"),
+    ]);
+    let said = said(&unlike, union);
+    let expected = "column `x` is list<float64> in ROOT/a.jsonl and list<text> in ROOT/b.jsonl";
+    assert!(said[0].starts_with(expected), "{said:?}");
+}
+
+#[test]
+fn lists_and_structs_can_be_declared() {
+    let root = folder(&[(
+        "a.jsonl",
+        "{\"x\": [1, 2], \"y\": {\"v\": \"7\"}}\n{\"x\": [], \"y\": null}\n",
+    )]);
+    let declared = "path = 'ROOT/a.jsonl'\ncolumns.x = { type = 'list<float64>' }
+        columns.y = { type = 'struct<v: int64, w: list<text>>' }";
+    let source = source::<FileConfig>(&settings(&root, declared));
+    let types: Vec<String> = (source.ports()[0].schema.fields().iter())
+        .map(|f| super::types::name_of(f.data_type()))
+        .collect();
+    assert_eq!(types, ["list<float64>", "an object"]);
+    let expected = ["x y", "[1.0, 2.0] {v: 7, w: null}", "[] null"];
+    assert_eq!(table(&*source), expected);
+
+    use arrow_array::types::{Float32Type, Int64Type};
+    use arrow_array::{ArrayRef, ListArray, RecordBatch};
+    use std::sync::Arc;
+    let write = |column: ArrayRef| {
+        let rows = RecordBatch::try_from_iter([("x", column)]).expect("fits");
+        parquet(&root.path().join("a.parquet"), &rows);
+    };
+    let declared = "path = 'ROOT/a.parquet'\ncolumns.x = { type = 'list<float64>' }";
+    let values = [Some(vec![Some(0.5), None]), None, Some(vec![])];
+    write(Arc::new(
+        ListArray::from_iter_primitive::<Float32Type, _, _>(values),
+    ));
+    assert_eq!(rows(&root, declared), ["x", "[0.5, null]", "null", "[]"]);
+    write(Arc::new(ListArray::from_iter_primitive::<Int64Type, _, _>(
+        [Some(vec![Some(1)])],
+    )));
+    let failed = failure(&root, declared);
+    assert!(failed.starts_with("column `x` is List(Int64"), "{failed}");
+    assert!(failed.contains("without loss (ROOT/a.parquet)"), "{failed}");
+    // Text has no lists.
+    fs::write(root.path().join("a.csv"), "x\n1\n").expect("written");
+    let said = said(
+        &root,
+        "path = 'ROOT/a.csv'\ncolumns.x = { type = 'list<text>' }",
+    );
+    assert!(said[0].contains("cannot be read from text"), "{said:?}");
+}
+
+#[test]
 fn a_sample_stands_in_for_files_and_says_so() {
     let text = "path = ''\nsample = { preset = 'sensors', rows = 500 }
         columns.temperature = { type = 'float32' }\ncolumns.humidity = { type = 'int64', optional = true }\nrow_column = 'n'";

@@ -2,13 +2,14 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::sync::Arc;
 
-use arrow_schema::{DataType, TimeUnit};
+use arrow_schema::{DataType, Field, TimeUnit};
 use dataflow_core::problem::did_you_mean;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{self, Deserialize, Deserializer, Visitor};
 
-/// A column's type as declared: `int64`, `float64`, `text`, `timestamp`, `decimal(12, 2)` ...
+/// A column's type as declared: `int64`, `float64`, `text`, `timestamp`, `decimal(12, 2)`, `list<float64>` ...
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ColumnType(pub DataType);
 
@@ -66,16 +67,17 @@ impl std::str::FromStr for ColumnType {
         if let Some((_, data_type)) = simple().into_iter().find(|(name, _)| *name == text) {
             return Ok(Self(data_type));
         }
-        if let Some(decimal) = decimal(text) {
-            return decimal.map(Self);
+        let nested = || list(text).or_else(|| structure(text));
+        if let Some(found) = decimal(text).or_else(nested) {
+            return found.map(Self);
         }
         let lower = text.to_lowercase();
         let other = OTHER_NAMES.iter().find(|(name, _)| *name == lower);
         let help = match other {
             Some((_, ours)) => format!("did you mean `{ours}`?"),
             None => did_you_mean(text, simple().iter().map(|(name, _)| *name)).unwrap_or_else(|| {
-                "write one such as \"int64\", \"float64\", \"text\", \"boolean\", \"date\", \"timestamp\" or \
-                 \"decimal(12, 2)\""
+                "write one such as \"int64\", \"float64\", \"text\", \"boolean\", \"date\", \"timestamp\", \
+                 \"decimal(12, 2)\" or \"list<float64>\""
                     .to_string()
             }),
         };
@@ -103,6 +105,77 @@ fn decimal(text: &str) -> Option<Result<DataType, String>> {
     })
 }
 
+/// What stands between `name<` and `>`, if the type is meant to be such a one.
+fn between<'a>(text: &'a str, name: &str) -> Option<Result<&'a str, String>> {
+    let inner = text.strip_prefix(name)?.trim_start().strip_prefix('<')?;
+    let inner = inner.trim_end().strip_suffix('>');
+    Some(
+        inner
+            .map(str::trim)
+            .ok_or_else(|| format!("`{text}` is not a type: its `<` is not closed by a `>`")),
+    )
+}
+
+/// `list<float64>`, if it is meant to be one.
+fn list(text: &str) -> Option<Result<DataType, String>> {
+    let item = match between(text, "list")? {
+        Ok("") => Err(format!(
+            "`{text}` is not a type: write what is in the list, as \"list<float64>\""
+        )),
+        Ok(item) => item.parse::<ColumnType>(),
+        Err(wrong) => Err(wrong),
+    };
+    Some(item.map(|item| DataType::List(Arc::new(Field::new_list_field(item.0, true)))))
+}
+
+/// `struct<x: float64, name: text>`, if it is meant to be one.
+fn structure(text: &str) -> Option<Result<DataType, String>> {
+    let fields = between(text, "struct")?.and_then(|inner| {
+        let fields = at_commas(inner).into_iter();
+        fields
+            .map(|field| member(field, text))
+            .collect::<Result<Vec<_>, _>>()
+    });
+    Some(fields.and_then(|fields| {
+        let name = |i: usize| fields[i].name();
+        match (0..fields.len()).find(|&i| (0..i).any(|j| name(j) == name(i))) {
+            Some(i) => Err(format!("`{text}` has several members `{}`", name(i))),
+            None => Ok(DataType::Struct(fields.into())),
+        }
+    }))
+}
+
+fn member(text: &str, whole: &str) -> Result<Field, String> {
+    let (name, of) = text
+        .split_once(':')
+        .map(|(name, of)| (name.trim(), of.trim()))
+        .filter(|(name, of)| !name.is_empty() && !of.is_empty())
+        .ok_or_else(|| {
+            format!(
+                "`{whole}` is not a type: write its members with their types, as \"struct<x: float64, name: text>\""
+            )
+        })?;
+    Ok(Field::new(name, of.parse::<ColumnType>()?.0, true))
+}
+
+/// The parts between the commas that are in no brackets.
+fn at_commas(text: &str) -> Vec<&str> {
+    let (mut parts, mut depth, mut start) = (Vec::new(), 0, 0);
+    for (at, c) in text.char_indices() {
+        match c {
+            '<' | '(' => depth += 1,
+            '>' | ')' => depth -= 1,
+            ',' if depth == 0 => {
+                parts.push(&text[start..at]);
+                start = at + 1;
+            }
+            _ => {}
+        }
+    }
+    parts.push(&text[start..]);
+    parts
+}
+
 /// A type's name as people would declare it.
 pub(super) fn name_of(data_type: &DataType) -> String {
     if let DataType::Dictionary(_, values) = data_type {
@@ -115,7 +188,10 @@ pub(super) fn name_of(data_type: &DataType) -> String {
         DataType::LargeUtf8 | DataType::Utf8View => "text".to_string(),
         DataType::Null => "null".to_string(),
         DataType::Struct(_) => "an object".to_string(),
-        DataType::List(inner) => format!("a list of {}", name_of(inner.data_type())),
+        DataType::List(inner) => match inner.data_type() {
+            DataType::Struct(_) => "a list of objects".to_string(),
+            item => format!("list<{}>", name_of(item)),
+        },
         other => {
             let known = simple().into_iter().find(|(_, t)| t == other);
             known.map_or_else(|| other.to_string(), |(name, _)| name.to_string())
@@ -151,7 +227,7 @@ impl JsonSchema for ColumnType {
         json_schema!({
             "anyOf": [
                 { "type": "string", "enum": names },
-                { "type": "string", "pattern": r"^decimal *\([0-9]+ *, *[0-9]+\)$|\$\{" },
+                { "type": "string", "pattern": r"^decimal *\([0-9]+ *, *[0-9]+\)$|^(list|struct) *<.*>$|\$\{" },
             ]
         })
     }
@@ -172,7 +248,38 @@ mod tests {
         let decimal = DataType::Decimal128(12, 2);
         assert_eq!("decimal(12, 2)".parse(), Ok(ColumnType(decimal.clone())));
         assert_eq!(name_of(&decimal), "decimal(12, 2)");
+        let list = |item: DataType| DataType::List(Arc::new(Field::new_list_field(item, true)));
+        let floats = list(DataType::Float64);
+        assert_eq!("list<float64>".parse(), Ok(ColumnType(floats.clone())));
+        assert_eq!(name_of(&floats), "list<float64>");
+        let members = vec![
+            Field::new("x", decimal, true),
+            Field::new("y", list(floats), true),
+        ];
+        let nested = "list < struct<x: decimal(12, 2), y: list<list<float64>>> >";
+        let expected = list(DataType::Struct(members.into()));
+        assert_eq!(nested.parse(), Ok(ColumnType(expected)));
         for (text, said) in [
+            (
+                "list<double>",
+                "`double` is not a type: did you mean `float64`?",
+            ),
+            (
+                "list<float64",
+                "`list<float64` is not a type: its `<` is not closed by a `>`",
+            ),
+            (
+                "list<>",
+                "`list<>` is not a type: write what is in the list, as \"list<float64>\"",
+            ),
+            (
+                "struct<x, y: text>",
+                "`struct<x, y: text>` is not a type: write its members with their types, as \"struct<x: float64, name: text>\"",
+            ),
+            (
+                "struct<x: text, x: int64>",
+                "`struct<x: text, x: int64>` has several members `x`",
+            ),
             ("string", "`string` is not a type: did you mean `text`?"),
             (
                 "Float64",
