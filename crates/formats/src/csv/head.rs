@@ -70,13 +70,13 @@ impl Head {
                 return Err(self.name_count(options, fields.len()));
             }
             options.names.clone()
-        } else if options.header {
+        } else if options.has_header() {
             let names = fields.into_iter().map(|field| self.name(&record[field]));
             unique(names.collect::<Result<_>>()?)
         } else {
             (1..=fields.len()).map(|i| format!("column_{i}")).collect()
         };
-        if options.header {
+        if options.has_header() {
             self.begun.text.drain(..next);
             self.begun.offset += next as u64;
         }
@@ -134,7 +134,7 @@ impl Head {
     }
 
     fn name_count(&self, options: &CsvOptions, fields: usize) -> Error {
-        let first = if options.header {
+        let first = if options.has_header() {
             "header"
         } else {
             "first row"
