@@ -12,3 +12,4 @@ mod memory;
 mod panic;
 mod program;
 mod sameness;
+mod stdin;

@@ -130,6 +130,7 @@ fn with_check<T>(
         parameters: &parameters,
         catalog,
         offline: false,
+        stdin: &dataflow_core::StandardInput::default(),
         run_time: NEW_YEAR,
         problems: &mut problems,
     };

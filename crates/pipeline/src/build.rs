@@ -9,7 +9,7 @@ use dataflow_core::config::Node;
 use dataflow_core::plan::{OnError, Plan, PlanNode, PortIndex, PortRef, Work, envelope};
 use dataflow_core::problem::did_you_mean;
 use dataflow_core::transform::{Input, Port};
-use dataflow_core::{Check, Located, Problem, Problems, Value};
+use dataflow_core::{Check, Located, Problem, Problems, StandardInput, Value};
 
 use crate::agree::together;
 use crate::connect::Graph;
@@ -42,6 +42,7 @@ pub(crate) struct Builder<'a> {
     pub catalog: &'a [Component],
     pub parameters: &'a BTreeMap<String, Value>,
     pub offline: bool,
+    pub stdin: StandardInput,
     pub run_time: i64,
 }
 
@@ -234,6 +235,7 @@ impl Builder<'_> {
             parameters: self.parameters,
             catalog: self.catalog,
             offline: self.offline,
+            stdin: &self.stdin,
             run_time: self.run_time,
             problems,
         };
