@@ -47,7 +47,7 @@ pub(crate) struct Builder<'a> {
 }
 
 impl Builder<'_> {
-    /// All components that can be built. One whose input failed is left out without a word.
+    /// All components that can be built. Of one whose input failed, only what does not depend on columns is checked.
     pub fn all(&self, texts: &mut Texts, problems: &mut Problems) -> Vec<Option<Built>> {
         let mut built: Vec<Option<Built>> = vec![None; self.graph.items.len()];
         for at in &self.graph.order {
@@ -65,7 +65,10 @@ impl Builder<'_> {
         texts: &mut Texts,
         problems: &mut Problems,
     ) -> Option<Built> {
-        let (reads, input) = self.input(at, built, problems)?;
+        let Some((reads, input)) = self.input(at, built, problems) else {
+            self.look_without_input(at, problems);
+            return None;
+        };
         let (work, ports) = self.make(at, input.as_ref(), texts, problems)?;
         Some(Built {
             work,

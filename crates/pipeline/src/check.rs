@@ -271,10 +271,13 @@ impl<'a> Loading<'a> {
         let run_time = run_time.unwrap_or_else(now);
         let (texts, problems) = (&mut self.texts, &mut self.problems);
         let graph = Graph::new(items, self.catalog, self.options, texts, problems);
+        // Of a parameter without a value something was said already: in expressions it is null.
+        let mut constants = self.values.clone();
+        constants.extend(self.broken.iter().map(|name| (name.clone(), Value::Null)));
         let builder = Builder {
             graph: &graph,
             catalog: self.catalog,
-            parameters: &self.values,
+            parameters: &constants,
             offline: self.options.offline,
             stdin: if self.options.look_at_stdin && !self.options.offline {
                 StandardInput::default()
