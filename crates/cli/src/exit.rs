@@ -10,6 +10,8 @@ use dataflow::core::error::Fault;
 pub enum Failure {
     /// The pipeline is wrong.
     Pipeline(LoadError),
+    /// The data is wrong, which was found while the pipeline was checked for a run.
+    Data(LoadError),
     /// The run failed. The text was redacted already.
     Run(Fault, String),
     /// What was asked for does not exist.
@@ -48,6 +50,10 @@ pub fn code(outcome: Result<(), Failure>) -> ExitCode {
         Err(Failure::Pipeline(error)) => {
             eprint!("{}", error.problems.render(colours(&std::io::stderr())));
             78
+        }
+        Err(Failure::Data(error)) => {
+            eprint!("{}", error.problems.render(colours(&std::io::stderr())));
+            1
         }
         Err(Failure::Run(Fault::Pipeline, message)) => {
             eprintln!("error: {message}");

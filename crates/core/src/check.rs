@@ -120,6 +120,18 @@ impl Check<'_> {
             .push(Problem::error(message, span).maybe_help(help));
     }
 
+    /// Reports that the data which a value names is wrong.
+    pub fn data_error_at<T>(
+        &mut self,
+        value: &Located<T>,
+        message: impl Into<String>,
+        help: Option<String>,
+    ) {
+        let span = value.span.or(self.span);
+        let problem = Problem::error(message, span).maybe_help(help);
+        self.problems.push(problem.of_data());
+    }
+
     /// Reports that a value is probably not meant so.
     pub fn warn_at<T>(
         &mut self,

@@ -64,7 +64,8 @@ impl FileConfig {
             Some(format) if error.fault() == Fault::Pipeline => {
                 check.error_at(format, message, help);
             }
-            _ => check.error_at(&self.path, message, help),
+            _ if error.fault() == Fault::Pipeline => check.error_at(&self.path, message, help),
+            _ => check.data_error_at(&self.path, message, help),
         }
     }
 
@@ -100,7 +101,7 @@ impl FileConfig {
                 _ => "all files are empty, so their columns are not known".to_string(),
             };
             let help = "declare them: `columns.x = { type = \"float64\", optional = true }`";
-            check.error_at(&self.path, message, Some(help.to_string()));
+            check.data_error_at(&self.path, message, Some(help.to_string()));
             return None;
         }
         let taken = columns.iter().chain(&folders);

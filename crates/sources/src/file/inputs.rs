@@ -214,7 +214,7 @@ impl FileConfig {
         let mut fine = true;
         for path in paths {
             if let Err((message, help)) = found.add(path, &exclude, &known) {
-                check.error_at(path, message, help);
+                check.data_error_at(path, message, help);
                 fine = false;
             }
         }
