@@ -618,7 +618,7 @@ fn problems_point_into_the_text() {
         (
             "s ~ '('",
             "s ~ '('",
-            "the regular expression cannot be read: unclosed group",
+            "`s ~ '('` failed: the regular expression cannot be read: unclosed group",
             "",
         ),
         (

@@ -95,7 +95,7 @@ fn golden_tables() {
             &["1|x", "2|y"],
         ),
         (
-            r#"{"names": ["p", "q"]}"#,
+            r#"{"header": true, "names": ["p", "q"]}"#,
             "a,b\n1,x\n",
             vec![Int64, Utf8],
             &["1|x"],
@@ -384,7 +384,7 @@ fn long_records_are_errors_wherever_the_cuts_are() {
 fn heads_that_do_not_fit() {
     for (how, text, expected) in [
         (
-            r#"{"names": ["a"]}"#,
+            r#"{"header": true, "names": ["a"]}"#,
             &b"x,y\n1,2\n"[..],
             "the header has 2 fields, but `names` lists 1",
         ),
@@ -613,7 +613,7 @@ proptest! {
     ) {
         let options = CsvOptions {
             trim,
-            header,
+            header: Some(header),
             escape: if escape { Character::new(b'\\') } else { None },
             comment: Character::new(b'#'),
             ..CsvOptions::default()

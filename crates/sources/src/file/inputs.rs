@@ -51,6 +51,10 @@ impl FileConfig {
 
     /// Standard input: one source reads it, and before the run it is looked at only for what nobody declared.
     fn standard_input(&self, paths: &[Located<String>], check: &mut Check<'_>) -> Option<Inputs> {
+        if paths.len() > 1 {
+            // Which is wrong, and is said there.
+            return self.found(paths, check);
+        }
         if let Some(first) = check.stdin.take(check.id) {
             let message = format!("standard input is read by `{first}` already");
             let help = format!("let what reads this source read `{first}`");
