@@ -54,8 +54,15 @@ fn what_validate_can_find_is_said_before_anything_is_read() {
         ("none/*.csv", ["`none`", "check the path"]),
     ] {
         let pipeline = copy(path, "");
-        fails(place.path(), &pipeline, 78, &["pipeline.toml:3:8", "^^^"]);
-        fails(place.path(), &pipeline, 78, &words);
+        fails(place.path(), &pipeline, 1, &["pipeline.toml:3:8", "^^^"]);
+        fails(place.path(), &pipeline, 1, &words);
+        let mut validate = program::dataflow();
+        validate.current_dir(place.path());
+        validate.args(["validate", "pipeline.toml"]);
+        program::finish(validate, Duration::from_secs(60)).expect_code(78);
+        // With a mistake in the pipeline as well, it is the pipeline that is wrong.
+        let both = format!("{pipeline}bogus = 1\n");
+        fails(place.path(), &both, 78, &words);
     }
 }
 
@@ -157,7 +164,7 @@ fn damaged_parquet_is_an_error_that_names_the_file() {
     fails(
         place.path(),
         &copy("cut.parquet", ""),
-        78,
+        1,
         &["cut.parquet", again],
     );
     fails(
@@ -505,4 +512,29 @@ fn rows_that_are_printed_as_they_come_are_alone() {
     let outcome = run(place.path(), &pipeline, &["--quiet"]).expect_code(0);
     let table = "rows:\nn  t\n─  ─\n1  x\n2  y\n\n";
     assert_eq!(outcome.stdout, format!("{table}{table}"));
+}
+
+#[test]
+fn a_select_tells_of_wrong_names_and_wrong_expressions_at_once() {
+    let place = folder(&[("a.csv", "n,t\n1,x\n2,y\n")]);
+    let pipeline = format!(
+        "[sources.read]\ntype = \"file\"\npath = \"a.csv\"\n[transforms.rows]\ntype = \"select\"\ninputs = [\"read\"]\nkeep = [\"m\", \"z\"]\ncompute.z = \"n + nn\"\n{SINK}"
+    );
+    let words = ["no column `m`", "no column `nn`", "2 errors"];
+    fails(place.path(), &pipeline, 78, &words);
+}
+
+#[test]
+fn mistakes_in_declared_columns_are_told_at_once_and_in_their_place() {
+    let place = folder(&[]);
+    let pipeline = format!(
+        "[sources.rows]\ntype = \"generate\"\ncolumns.x = {{ kind = \"normal\", mean = \"a\" }}\n{SINK}"
+    );
+    let words = ["pipeline.toml:3:39: error", "found the text \"a\""];
+    fails(place.path(), &pipeline, 78, &words);
+    let pipeline = format!(
+        "[sources.rows]\ntype = \"generate\"\ncolumns.x = {{ kind = \"normal\" }}\ncolumns.y = {{ kind = \"categories\", values = [\"a\", \"b\"], weights = [1.0] }}\nanomalies = {{ rate = 3.0, columns = [\"z\"] }}\n{SINK}"
+    );
+    let words = ["`rate` is 3", "no column `z`", "weights", "3 errors"];
+    fails(place.path(), &pipeline, 78, &words);
 }

@@ -362,3 +362,15 @@ fn the_reference_is_fresh() {
         );
     }
 }
+
+#[test]
+fn the_manual_lists_the_keys_of_formats() {
+    let page = read(&program::root().join("docs/reference/sources.md"));
+    for key in [
+        "format.csv.decimal",
+        "format.csv.names",
+        "format.jsonl.infer_rows",
+    ] {
+        assert!(page.contains(&format!("| `{key}` |")), "`{key}` is missing");
+    }
+}

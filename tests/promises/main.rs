@@ -12,4 +12,5 @@ mod memory;
 mod panic;
 mod program;
 mod sameness;
+mod stdin;
 mod told;

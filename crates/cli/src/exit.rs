@@ -12,6 +12,8 @@ use crate::arguments::LogFormat;
 pub enum Failure {
     /// The pipeline is wrong.
     Pipeline(LoadError),
+    /// The data is wrong, which was found while the pipeline was checked for a run.
+    Data(LoadError),
     /// The run failed. The text was redacted already.
     Run(Fault, String),
     /// What was asked for does not exist.
@@ -49,7 +51,7 @@ impl Failure {
             Self::Run(Fault::Closed, _) => 0,
             Self::Run(Fault::Stopped, _) => 130,
             Self::Pipeline(_) | Self::Run(Fault::Pipeline, _) => 78,
-            Self::Run(..) => 1,
+            Self::Data(_) | Self::Run(..) => 1,
             Self::Usage(_) => 2,
             Self::Silent(code) => *code,
         }
@@ -61,13 +63,13 @@ impl Failure {
         let json = log == LogFormat::Json && tracing::enabled!(tracing::Level::ERROR);
         match self {
             Self::Silent(_) | Self::Run(Fault::Closed, _) => {}
-            Self::Pipeline(error) if json => {
+            Self::Pipeline(error) | Self::Data(error) if json => {
                 tracing::error!(exit_code = self.code(), "{}", error.problems.render(false));
             }
             Self::Run(_, message) | Self::Usage(message) if json => {
                 tracing::error!(exit_code = self.code(), "{message}");
             }
-            Self::Pipeline(error) => {
+            Self::Pipeline(error) | Self::Data(error) => {
                 eprint!("{}", error.problems.render(colours(&std::io::stderr())));
             }
             Self::Run(_, message) | Self::Usage(message) => eprintln!("error: {message}"),

@@ -38,9 +38,24 @@ fn show_option(written: &str) -> Result<(String, Option<u64>), Failure> {
 
 /// Loads a pipeline and prints its warnings.
 pub fn load(path: &std::path::Path, loading: &Loading, quiet: bool) -> Result<Pipeline, Failure> {
-    let pipeline = Pipeline::from_file(path)
-        .options(load_options(loading, false)?)
-        .load()?;
+    load_with(path, load_options(loading, false)?, quiet)
+}
+
+/// The same for looking at it alone: standard input is left as it is.
+fn load_unread(
+    path: &std::path::Path,
+    loading: &Loading,
+    quiet: bool,
+) -> Result<Pipeline, Failure> {
+    let options = Load {
+        look_at_stdin: false,
+        ..load_options(loading, false)?
+    };
+    load_with(path, options, quiet)
+}
+
+fn load_with(path: &std::path::Path, options: Load, quiet: bool) -> Result<Pipeline, Failure> {
+    let pipeline = Pipeline::from_file(path).options(options).load()?;
     if !quiet && !pipeline.problems().is_empty() {
         eprint!(
             "{}",
@@ -52,7 +67,10 @@ pub fn load(path: &std::path::Path, loading: &Loading, quiet: bool) -> Result<Pi
 
 /// `dataflow validate`
 pub fn validate(options: &Validate, quiet: bool) -> Result<(), Failure> {
-    let load = load_options(&options.file.loading, options.offline)?;
+    let load = Load {
+        look_at_stdin: false,
+        ..load_options(&options.file.loading, options.offline)?
+    };
     let loaded: Loaded = Pipeline::from_file(&options.file.pipeline)
         .options(load)
         .check();
@@ -87,7 +105,7 @@ pub fn validate(options: &Validate, quiet: bool) -> Result<(), Failure> {
 
 /// `dataflow test`
 pub fn test(options: &Test, quiet: bool) -> Result<(), Failure> {
-    let pipeline = load(&options.file.pipeline, &options.file.loading, quiet)?;
+    let pipeline = load_unread(&options.file.pipeline, &options.file.loading, quiet)?;
     let outcomes = pipeline.test();
     if outcomes.is_empty() && !quiet {
         eprintln!(
@@ -129,7 +147,7 @@ pub fn test(options: &Test, quiet: bool) -> Result<(), Failure> {
 
 /// `dataflow explain`
 pub fn explain(options: &File, quiet: bool) -> Result<(), Failure> {
-    let pipeline = load(&options.pipeline, &options.loading, quiet)?;
+    let pipeline = load_unread(&options.pipeline, &options.loading, quiet)?;
     print(&dataflow::describe::explain(
         pipeline.checked(),
         &pipeline.problems().texts,
@@ -138,7 +156,7 @@ pub fn explain(options: &File, quiet: bool) -> Result<(), Failure> {
 
 /// `dataflow graph`
 pub fn graph(options: &Graph, quiet: bool) -> Result<(), Failure> {
-    let pipeline = load(&options.file.pipeline, &options.file.loading, quiet)?;
+    let pipeline = load_unread(&options.file.pipeline, &options.file.loading, quiet)?;
     let plan = &pipeline.checked().plan;
     let text = match options.format {
         GraphFormat::Mermaid => draw::mermaid(plan),

@@ -23,7 +23,7 @@ pub fn run(options: &Run, arguments: &Arguments) -> Result<(), Failure> {
     if options.help {
         return help(Some(path), options);
     }
-    let pipeline = load(path, &options.loading, arguments.quiet)?;
+    let pipeline = load(path, &options.loading, arguments.quiet).map_err(of_data)?;
     let redact = |error: dataflow::Error| {
         Failure::Run(
             error.fault(),
@@ -62,6 +62,14 @@ pub fn run(options: &Run, arguments: &Arguments) -> Result<(), Failure> {
         TextOrJson::Text => eprint!("{}", report::text(&report)),
     }
     Ok(())
+}
+
+/// To a run, data that was found to be wrong beforehand is no other failure than data that is found so later.
+fn of_data(failure: Failure) -> Failure {
+    match failure {
+        Failure::Pipeline(error) if error.problems.problems.only_data() => Failure::Data(error),
+        other => other,
+    }
 }
 
 /// Writes a file so that whoever reads it sees all of it or none.

@@ -1,6 +1,7 @@
 //! What a component may ask while its configuration is checked, and where it reports what is wrong.
 
 use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
 
 use crate::component::Component;
 use crate::{Located, Problem, Problems, Span};
@@ -52,6 +53,35 @@ impl std::fmt::Display for Value {
     }
 }
 
+/// Standard input while a pipeline is checked: one source can read it, and only a run may wait for what it holds.
+#[derive(Debug, Default)]
+pub struct StandardInput {
+    unseen: bool,
+    reader: Mutex<Option<String>>,
+}
+
+impl StandardInput {
+    /// One that nothing may be read from, since no run follows.
+    pub fn unseen() -> Self {
+        Self {
+            unseen: true,
+            ..Self::default()
+        }
+    }
+
+    /// Whether its head may be looked at.
+    pub fn may_look(&self) -> bool {
+        !self.unseen
+    }
+
+    /// Takes it for a component; says which one has it already, if another does.
+    pub fn take(&self, id: &str) -> Option<String> {
+        let mut reader = self.reader.lock().unwrap_or_else(PoisonError::into_inner);
+        let first = reader.get_or_insert_with(|| id.to_string());
+        (first != id).then(|| first.clone())
+    }
+}
+
 /// The surroundings of a component while it is checked.
 pub struct Check<'a> {
     /// The component's id.
@@ -64,6 +94,8 @@ pub struct Check<'a> {
     pub catalog: &'a [Component],
     /// Read no file, not even headers.
     pub offline: bool,
+    /// Standard input, for sources that read it.
+    pub stdin: &'a StandardInput,
     /// When the run was first started, nanoseconds since 1970 (the value of `run_time()`).
     pub run_time: i64,
     /// What is wrong so far.
@@ -86,6 +118,18 @@ impl Check<'_> {
         let span = value.span.or(self.span);
         self.problems
             .push(Problem::error(message, span).maybe_help(help));
+    }
+
+    /// Reports that the data which a value names is wrong.
+    pub fn data_error_at<T>(
+        &mut self,
+        value: &Located<T>,
+        message: impl Into<String>,
+        help: Option<String>,
+    ) {
+        let span = value.span.or(self.span);
+        let problem = Problem::error(message, span).maybe_help(help);
+        self.problems.push(problem.of_data());
     }
 
     /// Reports that a value is probably not meant so.

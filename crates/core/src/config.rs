@@ -283,10 +283,15 @@ impl<'de> de::Deserializer<'de> for Reader<'_> {
 
     fn deserialize_enum<V: Visitor<'de>>(
         self,
-        _: &'static str,
+        name: &'static str,
         _: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, Wrong> {
+        if let (Some(key), Tree::Table(entries)) = (name.strip_prefix(TAGGED), &self.node.value) {
+            let tagged = Tagged::of(entries, key).map_err(|wrong| wrong.at(self.node.span))?;
+            let made = visitor.visit_enum(&tagged);
+            return made.map_err(|wrong: Wrong| wrong.at(self.node.span));
+        }
         let made = match &self.node.value {
             Tree::Text(text) => visitor.visit_enum(text.as_str().into_deserializer()),
             Tree::Table(entries) => {
@@ -304,6 +309,72 @@ impl<'de> de::Deserializer<'de> for Reader<'_> {
     serde::forward_to_deserialize_any! {
         bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf unit unit_struct
         seq tuple tuple_struct map identifier ignored_any
+    }
+}
+
+/// The start of the name of an enum, for serde, whose variant is told by a key of its table; the key follows. It does what
+/// serde's `tag` does, and values keep their places: `#[serde(rename = "tagged by kind")]`.
+const TAGGED: &str = "tagged by ";
+
+/// A table of which one key says which variant of an enum the others are for.
+struct Tagged<'a> {
+    tag: &'a Node,
+    others: Vec<(Key, Node)>,
+}
+
+impl<'a> Tagged<'a> {
+    fn of(entries: &'a [(Key, Node)], name: &str) -> Result<Self, Wrong> {
+        let is_tag = |key: &Key| key.name == name;
+        let tag = entries.iter().find(|(key, _)| is_tag(key));
+        let (_, tag) = tag.ok_or_else(|| Wrong::new(format!("the key `{name}` is missing")))?;
+        let others = entries.iter().filter(|(key, _)| !is_tag(key));
+        Ok(Self {
+            tag,
+            others: others.cloned().collect(),
+        })
+    }
+}
+
+impl<'de> de::EnumAccess<'de> for &Tagged<'_> {
+    type Error = Wrong;
+    type Variant = Self;
+
+    fn variant_seed<V: DeserializeSeed<'de>>(self, seed: V) -> Result<(V::Value, Self), Wrong> {
+        let variant = seed.deserialize(Reader { node: self.tag })?;
+        Ok((variant, self))
+    }
+}
+
+impl<'de> de::VariantAccess<'de> for &Tagged<'_> {
+    type Error = Wrong;
+
+    fn unit_variant(self) -> Result<(), Wrong> {
+        self.struct_variant(&[], de::IgnoredAny).map(drop)
+    }
+
+    fn newtype_variant_seed<T: DeserializeSeed<'de>>(self, seed: T) -> Result<T::Value, Wrong> {
+        let entries = Entries {
+            rest: self.others.iter(),
+            table: &self.others,
+            value: None,
+        };
+        seed.deserialize(de::value::MapAccessDeserializer::new(entries))
+    }
+
+    fn tuple_variant<V: Visitor<'de>>(self, _: usize, visitor: V) -> Result<V::Value, Wrong> {
+        self.struct_variant(&[], visitor)
+    }
+
+    fn struct_variant<V: Visitor<'de>>(
+        self,
+        _: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Wrong> {
+        visitor.visit_map(Entries {
+            rest: self.others.iter(),
+            table: &self.others,
+            value: None,
+        })
     }
 }
 

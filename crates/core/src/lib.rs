@@ -25,7 +25,7 @@ pub mod words;
 
 pub use accumulator::{Accumulator, AccumulatorPlan, Groups};
 pub use batch::Batch;
-pub use check::{Check, Value};
+pub use check::{Check, StandardInput, Value};
 pub use component::{Configured, Info, Kind};
 pub use error::{Error, Result};
 pub use memory::{Charge, Gauge};

@@ -26,6 +26,8 @@ pub struct Problem {
     pub within: Option<Range<usize>>,
     /// What to do, if there is more to say than the message does.
     pub help: Option<String>,
+    /// Whether the data is wrong rather than the pipeline: a file that is missing, empty or damaged.
+    pub of_data: bool,
 }
 
 impl Problem {
@@ -37,6 +39,7 @@ impl Problem {
             span,
             within: None,
             help: None,
+            of_data: false,
         }
     }
 
@@ -53,6 +56,15 @@ impl Problem {
         Self {
             within: Some(part),
             ..Self::error(message, text.span)
+        }
+    }
+
+    /// Says that it is the data that is wrong.
+    #[must_use]
+    pub fn of_data(self) -> Self {
+        Self {
+            of_data: true,
+            ..self
         }
     }
 
@@ -93,6 +105,12 @@ impl Problems {
     /// Whether an error (not only warnings) is among them.
     pub fn any_error(&self) -> bool {
         self.list.iter().any(|p| p.severity == Severity::Error)
+    }
+
+    /// Whether there are errors, and all of them are about data.
+    pub fn only_data(&self) -> bool {
+        let mut errors = self.list.iter().filter(|p| p.severity == Severity::Error);
+        self.any_error() && errors.all(|p| p.of_data)
     }
 
     /// All of them, in the order in which they were found.

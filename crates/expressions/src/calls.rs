@@ -191,7 +191,11 @@ impl Planner<'_, '_> {
             },
         };
         let built = built.map_err(|mismatch| Mismatch {
-            message: format!("`{name}`: {}", mismatch.message),
+            message: if mismatch.message.starts_with(&format!("`{name}` ")) {
+                mismatch.message
+            } else {
+                format!("`{name}`: {}", mismatch.message)
+            },
             help: mismatch.help,
         });
         self.settle(at, built)

@@ -39,6 +39,9 @@ pub(crate) fn arithmetic_of(
             });
         }
     }
+    if let Some(mismatch) = days(&left, op, &right) {
+        return Err(mismatch);
+    }
     let whole = |term: &Term| term.data_type.is_integer();
     if op == Operator::Divide && whole(&left) && whole(&right) {
         return Ok(arithmetic::ratio(left, right, part)?);
@@ -48,6 +51,23 @@ pub(crate) fn arithmetic_of(
         _ => (left, right),
     };
     Ok(coerced_binary(left, op, right, part)?)
+}
+
+/// What is wrong with `day + 1`: a number is no length of time.
+fn days(left: &Term, op: Operator, right: &Term) -> Option<Mismatch> {
+    let moment = |t: &DataType| {
+        matches!(
+            t,
+            DataType::Timestamp(..) | DataType::Date32 | DataType::Date64
+        )
+    };
+    let (a, b) = (&left.data_type, &right.data_type);
+    let moved = matches!(op, Operator::Plus | Operator::Minus);
+    let unfit = moved && (moment(a) && b.is_numeric() || a.is_numeric() && moment(b));
+    unfit.then(|| Mismatch {
+        message: format!("`{op}` does not go with {} and {}", word(a), word(b)),
+        help: Some("write a length of time: `interval '1 day'`".into()),
+    })
 }
 
 /// `u + 1` for an unsigned 64-bit `u` stays unsigned: the constant's own type would make it a decimal.

@@ -222,6 +222,9 @@ pub(crate) fn said(error: &DataFusionError) -> String {
 }
 
 fn plain(what: &str) -> String {
+    if let Some(why) = of_pattern(what) {
+        return why;
+    }
     let mut what = what.split("\n\nbacktrace: ").next().unwrap_or(what).trim();
     for layer in [
         "Error during planning: ",
@@ -235,6 +238,15 @@ fn plain(what: &str) -> String {
         what = what.strip_prefix(layer).unwrap_or(what);
     }
     decapped(what.lines().next().unwrap_or(what))
+}
+
+/// Why a regular expression cannot be read, without the drawing that its parser makes of it.
+fn of_pattern(what: &str) -> Option<String> {
+    let (_, drawing) = what.split_once("regex parse error:")?;
+    let drawing = drawing.replace("\\n", "\n");
+    let mut lines = drawing.lines().map(str::trim);
+    let why = lines.find_map(|line| line.strip_prefix("error: "))?;
+    Some(format!("the regular expression cannot be read: {why}"))
 }
 
 fn decapped(what: &str) -> String {

@@ -130,6 +130,7 @@ fn with_check<T>(
         parameters: &parameters,
         catalog,
         offline: false,
+        stdin: &dataflow_core::StandardInput::default(),
         run_time: NEW_YEAR,
         problems: &mut problems,
     };
@@ -614,7 +615,24 @@ fn problems_point_into_the_text() {
             "there is no type `strng`",
             "the types are",
         ),
-        ("s ~ '('", "s ~ '('", "", ""),
+        (
+            "s ~ '('",
+            "s ~ '('",
+            "`s ~ '('` failed: the regular expression cannot be read: unclosed group",
+            "",
+        ),
+        (
+            "date '2025-01-01' + 1",
+            "date '2025-01-01' + 1",
+            "`+` does not go with date and int64",
+            "interval '1 day'",
+        ),
+        (
+            "div(1.5, 2)",
+            "div(1.5, 2)",
+            "`div` wants whole numbers, not float64",
+            "",
+        ),
         (
             "date_trunc('fortnight', timestamp)",
             "date_trunc('fortnight', timestamp)",

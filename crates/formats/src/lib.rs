@@ -87,6 +87,9 @@ pub struct Inspected {
     pub rows: Option<u64>,
 }
 
+/// The key in a requested field's metadata that says that somebody declared its type.
+pub const DECLARED: &str = "dataflow.declared";
+
 /// What to read, the same for all files of a source.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Request {

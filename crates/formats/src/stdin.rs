@@ -40,6 +40,10 @@ impl Read for Stream {
     }
 }
 
+/// The most of what was seen that comes again at once: less than a pipe holds, so that nobody takes it for a pipe that is
+/// full and waits for what is behind it.
+const REPLAYED: usize = 32 << 10;
+
 /// A reader whose head can be read again.
 struct Replay<R> {
     inner: R,
@@ -74,7 +78,8 @@ impl<R: Read> Replay<R> {
             (self.head, self.taken) = (Vec::new(), 0);
             return self.fresh(out);
         }
-        let read = copy(&self.head[self.taken..], out);
+        let most = out.len().min(REPLAYED);
+        let read = copy(&self.head[self.taken..], &mut out[..most]);
         self.taken += read;
         Ok(read)
     }

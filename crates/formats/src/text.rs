@@ -19,6 +19,8 @@ use arrow_schema::{FieldRef, Schema, SchemaRef};
 use dataflow_core::units::Bytes;
 use dataflow_core::{Batch, Place, Places};
 
+use crate::DECLARED;
+
 /// The longest record unless an option says otherwise: the guard against an unclosed quote that swallows a file.
 pub(crate) const MAX_RECORD: Bytes = Bytes(64 << 20);
 
@@ -48,8 +50,12 @@ pub(crate) fn quoted(bytes: &[u8]) -> String {
     }
 }
 
-/// What to do when a value does not fit the type of its column: the end of a sentence.
-pub(crate) fn declare(column: &str, infer_rows: usize) -> String {
+/// What to do when a value does not fit the type of its column: the end of a sentence. Nothing, if the type was declared.
+pub(crate) fn declare(column: &str, schema: &Schema, infer_rows: usize) -> String {
+    let field = schema.field_with_name(column);
+    if field.is_ok_and(|field| field.metadata().contains_key(DECLARED)) {
+        return String::new();
+    }
     let bare = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
     let key = if !column.is_empty() && column.chars().all(bare) {
         column.to_string()

@@ -9,7 +9,7 @@ use dataflow_core::config::Node;
 use dataflow_core::plan::{OnError, Plan, PlanNode, PortIndex, PortRef, Work, envelope};
 use dataflow_core::problem::did_you_mean;
 use dataflow_core::transform::{Input, Port};
-use dataflow_core::{Check, Located, Problem, Problems, Value};
+use dataflow_core::{Check, Located, Problem, Problems, StandardInput, Value};
 
 use crate::agree::together;
 use crate::connect::Graph;
@@ -42,11 +42,12 @@ pub(crate) struct Builder<'a> {
     pub catalog: &'a [Component],
     pub parameters: &'a BTreeMap<String, Value>,
     pub offline: bool,
+    pub stdin: StandardInput,
     pub run_time: i64,
 }
 
 impl Builder<'_> {
-    /// All components that can be built. One whose input failed is left out without a word.
+    /// All components that can be built. Of one whose input failed, only what does not depend on columns is checked.
     pub fn all(&self, texts: &mut Texts, problems: &mut Problems) -> Vec<Option<Built>> {
         let mut built: Vec<Option<Built>> = vec![None; self.graph.items.len()];
         for at in &self.graph.order {
@@ -64,7 +65,10 @@ impl Builder<'_> {
         texts: &mut Texts,
         problems: &mut Problems,
     ) -> Option<Built> {
-        let (reads, input) = self.input(at, built, problems)?;
+        let Some((reads, input)) = self.input(at, built, problems) else {
+            self.look_without_input(at, problems);
+            return None;
+        };
         let (work, ports) = self.make(at, input.as_ref(), texts, problems)?;
         Some(Built {
             work,
@@ -234,6 +238,7 @@ impl Builder<'_> {
             parameters: self.parameters,
             catalog: self.catalog,
             offline: self.offline,
+            stdin: &self.stdin,
             run_time: self.run_time,
             problems,
         };

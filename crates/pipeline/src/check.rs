@@ -8,7 +8,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use dataflow_core::component::{Component, Kind};
 use dataflow_core::config::{Key, Node, Tree};
 use dataflow_core::plan::Plan;
-use dataflow_core::{Problem, Problems, Sink, Span, Value};
+use dataflow_core::{Problem, Problems, Sink, Span, StandardInput, Value};
 
 use crate::build::Builder;
 use crate::cases::{self, PipelineTest};
@@ -271,18 +271,30 @@ impl<'a> Loading<'a> {
         let run_time = run_time.unwrap_or_else(now);
         let (texts, problems) = (&mut self.texts, &mut self.problems);
         let graph = Graph::new(items, self.catalog, self.options, texts, problems);
+        // Of a parameter without a value something was said already: in expressions it is null.
+        let mut constants = self.values.clone();
+        constants.extend(self.broken.iter().map(|name| (name.clone(), Value::Null)));
         let builder = Builder {
             graph: &graph,
             catalog: self.catalog,
-            parameters: &self.values,
+            parameters: &constants,
             offline: self.options.offline,
+            stdin: if self.options.look_at_stdin && !self.options.offline {
+                StandardInput::default()
+            } else {
+                StandardInput::unseen()
+            },
             run_time,
         };
         let full = builder.all(texts, problems);
         let Some(full_plan) = builder.plan(name, &full) else {
             let pairs = full.iter().zip(&graph.items);
             let missing = pairs.filter(|(built, _)| built.is_none());
-            say_unchecked(missing.map(|(_, item)| item.id.as_str()), problems);
+            say_unchecked(
+                missing.map(|(_, item)| item.id.as_str()),
+                self.options.offline,
+                problems,
+            );
             return None;
         };
         let tests = cases::read(tests, &full_plan, problems);
@@ -300,18 +312,25 @@ impl<'a> Loading<'a> {
     }
 }
 
-/// Without an error, what was not built could not be read offline: that is said.
-fn say_unchecked<'a>(ids: impl Iterator<Item = &'a str>, problems: &mut Problems) {
+/// Without an error, what was not built could not be read, offline or from standard input: that is said.
+fn say_unchecked<'a>(ids: impl Iterator<Item = &'a str>, offline: bool, problems: &mut Problems) {
     if problems.any_error() {
         return;
     }
     let ids: Vec<String> = ids.map(|id| format!("`{id}`")).collect();
-    let message = format!(
-        "not checked, since files are not read offline: {}",
-        ids.join(", ")
-    );
-    problems
-        .push(Problem::warning(message, None).help("leave out `--offline` to check everything"));
+    let (why, help) = if offline {
+        (
+            "files are not read offline",
+            "leave out `--offline` to check everything",
+        )
+    } else {
+        (
+            "standard input is read by a run alone",
+            "declare `format` and the columns with their types, then everything is checked",
+        )
+    };
+    let message = format!("not checked, since {why}: {}", ids.join(", "));
+    problems.push(Problem::warning(message, None).help(help));
 }
 
 fn now() -> i64 {

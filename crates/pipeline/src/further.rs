@@ -1,9 +1,12 @@
 //! Looks for more problems in a component whose table has keys that are unknown or values that cannot be read.
 
+use std::sync::Arc;
+
+use arrow_schema::Schema;
 use dataflow_core::component::Component;
 use dataflow_core::config::{Node, Tree};
 use dataflow_core::transform::Input;
-use dataflow_core::{Problems, Span};
+use dataflow_core::{Problem, Problems, Span};
 
 use crate::build::Builder;
 
@@ -26,6 +29,32 @@ const MISSING_KEY: &str = " is missing";
 const MOST_KEYS: usize = 20;
 
 impl Builder<'_> {
+    /// Checks what can be checked without the columns that the component would get: its keys and values, and the grammar, functions and
+    /// parameters of its expressions.
+    pub fn look_without_input(&self, at: usize, problems: &mut Problems) {
+        let item = &self.graph.items[at];
+        let Some(component) = item.component.map(|at| &self.catalog[at]) else {
+            return;
+        };
+        let nothing = Input {
+            from: Vec::new(),
+            schema: Arc::new(Schema::empty()),
+        };
+        let (config, input) = (&item.config, Some(&nothing));
+        let mut found = Problems::new();
+        if self
+            .make_of(component, at, config, input, &mut found)
+            .is_none()
+        {
+            self.look_further(component, at, config.clone(), input, 0, &mut found);
+        }
+        let said = found
+            .list()
+            .iter()
+            .filter(|p| holds_anyway(p, !item.each.is_empty()));
+        said.for_each(|problem| problems.push(problem.clone()));
+    }
+
     /// Reading a table ends at the first key that is unknown or has a value that cannot be read. Without that key the rest is checked as well; what is said
     /// then of the whole table, such as that a key is missing, only follows from the wrong name.
     pub fn look_further(
@@ -57,6 +86,26 @@ impl Builder<'_> {
                 .for_each(|problem| problems.push(problem.clone()));
         }
     }
+}
+
+/// How problems begin that an expression has whatever the columns are.
+const OF_EXPRESSIONS: [&str; 5] = [
+    "there is no function ",
+    "there is no accumulator ",
+    "there is no parameter `",
+    "the expression ends where ",
+    "expected ",
+];
+
+/// Whether it is said rightly of a component whose input is not known.
+fn holds_anyway(problem: &Problem, has_each: bool) -> bool {
+    let message = &problem.message;
+    ends_reading(message)
+        || (message.ends_with(MISSING_KEY) && !has_each)
+        || message.ends_with(" is not expected here")
+        || OF_EXPRESSIONS
+            .iter()
+            .any(|start| message.starts_with(start))
 }
 
 fn ends_reading(message: &str) -> bool {

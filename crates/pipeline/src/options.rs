@@ -23,6 +23,8 @@ pub struct Load {
     pub show: Vec<(String, Option<u64>)>,
     /// Read no data, headers or secrets.
     pub offline: bool,
+    /// Whether a source may look at the head of standard input for its columns: only where a run follows.
+    pub look_at_stdin: bool,
     /// When the run was first started, in nanoseconds since 1970: the value of `run_time()`. Now, if not given.
     pub run_time: Option<i64>,
     /// How files are read.
@@ -39,6 +41,7 @@ impl Default for Load {
             without: Vec::new(),
             show: Vec::new(),
             offline: false,
+            look_at_stdin: true,
             run_time: None,
             read: Arc::new(|path| std::fs::read_to_string(path)),
         }

@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 use crate::schema::{common, own_schema, resolve};
 use crate::settings::{EngineTable, MetricsTable};
 
-/// How deep tables inside tables are listed.
+/// How deep tables inside tables are listed: keys, not the forms that a value may have.
 const DEPTH: usize = 4;
 
 /// The pages of the reference manual: file name and Markdown.
@@ -238,7 +238,7 @@ impl Lines<'_> {
                 .into_iter()
                 .flatten()
             {
-                self.of(member, prefix, depth + 1, choice || members != "allOf");
+                self.of(member, prefix, depth, choice || members != "allOf");
             }
         }
         if let Some(items) = schema.get("items") {

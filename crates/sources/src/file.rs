@@ -112,6 +112,10 @@ Files are opened when their turn comes, so tens of thousands are no trouble.
 When a pipeline is checked, the header or footer of the first file is read (with `schema = \"union\"`, of every file); the others are \
 compared with it when they are opened.
 
+Standard input (`-`) is read by one source, and its rows go on as they arrive. If `format` is `csv` or `jsonl` and all `columns` that \
+are declared have a type, these are its columns, others are left out, and nothing has to arrive before the run; else a run waits for \
+the rows that types are found in (`infer_rows`), and `validate` says what it could not check.
+
 Folders named `year=2025/month=11` become columns (int64 where all values are whole numbers, else text) unless the files have columns \
 of these names. Text that Parquet files keep in dictionaries stays so.
 

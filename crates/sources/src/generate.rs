@@ -187,24 +187,21 @@ impl GenerateConfig {
 
     fn declared(&self, rows: u64, check: &mut Check<'_>) -> Option<Vec<Column>> {
         let anomalies = self.anomalies.as_ref();
-        let strange = match anomalies {
-            Some(anomalies) => {
-                check_anomalies(anomalies, check)?;
-                self.check_moved(anomalies, check)?;
-                Some(Strange {
-                    stream: Stream::new(self.seed, "anomalies", "anomaly"),
-                    rate: anomalies.rate,
-                    length: anomalies.length,
-                    size: anomalies.size,
-                })
-            }
-            None => None,
-        };
+        let sound = anomalies.is_none_or(|anomalies| {
+            let sound = check_anomalies(anomalies, check).is_some();
+            self.check_moved(anomalies, check).is_some() && sound
+        });
+        let strange = anomalies.filter(|_| sound).map(|anomalies| Strange {
+            stream: Stream::new(self.seed, "anomalies", "anomaly"),
+            rate: anomalies.rate,
+            length: anomalies.length,
+            size: anomalies.size,
+        });
         let moved = |name: &str| {
             anomalies.is_some_and(|a| a.columns.is_empty() || a.columns.iter().any(|c| **c == name))
         };
         let mut columns = Vec::new();
-        let mut fine = true;
+        let mut fine = sound;
         for (name, config) in self.columns.iter() {
             let strange = strange.filter(|_| moved(name));
             match config.column(name, self.seed, rows, strange) {

@@ -46,6 +46,7 @@ pub(crate) fn build<C: SourceConfig>(
         parameters: &BTreeMap::new(),
         catalog: &[],
         offline,
+        stdin: &dataflow_core::StandardInput::unseen(),
         run_time: 0,
         problems: &mut problems,
     };

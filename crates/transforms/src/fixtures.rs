@@ -105,6 +105,7 @@ fn made(
             parameters: &parameters,
             catalog,
             offline: false,
+            stdin: &dataflow_core::StandardInput::default(),
             run_time: 0,
             problems: &mut problems,
         };

@@ -57,7 +57,10 @@ impl TransformConfig for Select {
     fn build(self, inputs: &[Input], check: &mut Check<'_>) -> Option<Arc<dyn Transform>> {
         let input = only_input(inputs, check)?;
         let renamed = self.renamed(&input.schema, check)?;
-        let (lines, seen) = computed(&self.compute, &renamed, check)?;
+        let Some((lines, seen)) = computed(&self.compute, &renamed, check) else {
+            self.output(&self.named(&renamed), check);
+            return None;
+        };
         let columns = self.output(&seen, check)?;
         let fields: Vec<FieldRef> = columns.iter().map(|name| field(&seen, name)).collect();
         let schema = Schema::new_with_metadata(fields, input.schema.metadata().clone());
@@ -124,6 +127,17 @@ impl Select {
         }
         let schema = Schema::new_with_metadata(fields, schema.metadata().clone());
         fine.then(|| Arc::new(schema))
+    }
+
+    /// The columns with those that are computed, of no type: to check names where an expression is wrong.
+    fn named(&self, input: &SchemaRef) -> SchemaRef {
+        let mut fields: Vec<FieldRef> = input.fields().to_vec();
+        for (name, _) in self.compute.iter() {
+            if input.index_of(name).is_err() {
+                fields.push(field(&Schema::empty(), name));
+            }
+        }
+        Arc::new(Schema::new(fields))
     }
 
     /// The names of the output's columns.

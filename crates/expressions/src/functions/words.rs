@@ -244,7 +244,11 @@ pub(super) const WORDS: &[(&str, &str, &str)] = &[
         "split_part(text, separator, n)",
         "The `n`-th part between separators, from 1; from the end if negative.",
     ),
-    ("sqrt", "sqrt(x)", "The square root; NaN below 0."),
+    (
+        "sqrt",
+        "sqrt(x)",
+        "The square root; a row with a number below 0 is a bad one.",
+    ),
     (
         "starts_with",
         "starts_with(text, start)",

@@ -41,12 +41,17 @@ impl Head {
     pub(super) fn read(mut input: TextInput, options: &CsvOptions) -> Result<Self> {
         let mut begun = Begun::default();
         skip_lines(&mut input, &mut begun, options.skip_rows)?;
-        let missing = HEAD.saturating_sub(begun.text.len());
-        input.fill(&mut begun.text, missing)?;
+        let told = options.delimiter.is_some() || is_tsv(input.name());
+        if input.is_live() && !told {
+            fill_lines(&mut input, &mut begun, options)?;
+        } else if !told {
+            let missing = HEAD.saturating_sub(begun.text.len());
+            input.fill(&mut begun.text, missing)?;
+        }
         let delimiter = match options.delimiter {
             Some(delimiter) => delimiter.byte(),
             None if is_tsv(input.name()) => b'\t',
-            None => detect(&begun.text, options),
+            None => detect(told_by(&input, &begun, options), options),
         };
         let mut head = Self {
             meanings: options.meanings(delimiter),
@@ -70,13 +75,13 @@ impl Head {
                 return Err(self.name_count(options, fields.len()));
             }
             options.names.clone()
-        } else if options.header {
+        } else if options.has_header() {
             let names = fields.into_iter().map(|field| self.name(&record[field]));
             unique(names.collect::<Result<_>>()?)
         } else {
             (1..=fields.len()).map(|i| format!("column_{i}")).collect()
         };
-        if options.header {
+        if options.has_header() {
             self.begun.text.drain(..next);
             self.begun.offset += next as u64;
         }
@@ -103,7 +108,11 @@ impl Head {
                 let error = too_long(options.max_record, 0, byte, TOO_LONG);
                 return Err(error.file(&**self.input.name()));
             }
-            if self.input.fill(&mut self.begun.text, length.max(HEAD))? == 0 {
+            if self
+                .input
+                .fill_some(&mut self.begun.text, length.max(HEAD))?
+                == 0
+            {
                 let record = state.unfinished().then_some((start..length, length));
                 return Ok(record);
             }
@@ -134,7 +143,7 @@ impl Head {
     }
 
     fn name_count(&self, options: &CsvOptions, fields: usize) -> Error {
-        let first = if options.header {
+        let first = if options.has_header() {
             "header"
         } else {
             "first row"
@@ -145,6 +154,43 @@ impl Head {
         ))
         .file(&**self.input.name())
         .help("list one name for each column, or check `delimiter`")
+    }
+}
+
+/// Lines of standard input that the delimiter is found in: no more than have to be awaited anyway.
+fn awaited(options: &CsvOptions) -> usize {
+    options.infer_rows.clamp(1, DELIMITER_ROWS)
+}
+
+/// The end of so many lines that are neither blank nor comments; none if there are fewer.
+fn end_of_lines(text: &[u8], lines: usize, options: &CsvOptions) -> Option<usize> {
+    let comment = options.comment.map(|comment| comment.byte());
+    let mut start = 0;
+    let ends = memchr::memchr_iter(b'\n', text).filter(|end| {
+        let line = text[start..*end].trim_ascii_end();
+        start = end + 1;
+        line.first().is_some_and(|first| Some(*first) != comment)
+    });
+    ends.map(|end| end + 1).nth(lines - 1)
+}
+
+fn fill_lines(input: &mut TextInput, begun: &mut Begun, options: &CsvOptions) -> Result<()> {
+    while end_of_lines(&begun.text, awaited(options), options).is_none() && begun.text.len() < HEAD
+    {
+        let missing = HEAD - begun.text.len();
+        if input.fill_some(&mut begun.text, missing)? == 0 {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// What the delimiter is found in. Of standard input, that must not depend on how much of it has arrived.
+fn told_by<'a>(input: &TextInput, begun: &'a Begun, options: &CsvOptions) -> &'a [u8] {
+    let end = end_of_lines(&begun.text, awaited(options), options);
+    match end {
+        Some(end) if input.is_live() => &begun.text[..end],
+        _ => &begun.text,
     }
 }
 
@@ -161,7 +207,7 @@ fn is_tsv(name: &str) -> bool {
 fn skip_lines(input: &mut TextInput, begun: &mut Begun, lines: u64) -> Result<()> {
     let mut left = lines;
     while left > 0 {
-        if begun.text.is_empty() && input.fill(&mut begun.text, HEAD)? == 0 {
+        if begun.text.is_empty() && input.fill_some(&mut begun.text, HEAD)? == 0 {
             return Ok(());
         }
         let end = match memchr::memchr(b'\n', &begun.text) {
@@ -248,7 +294,10 @@ fn detect(head: &[u8], options: &CsvOptions) -> u8 {
 /// Finds the columns of a file and the types that fit its first rows.
 pub(super) fn inspect(input: TextInput, options: &CsvOptions) -> Result<Inspected> {
     let mut head = Head::read(input, options)?;
-    let (records, ended) = sample(&mut head, options.infer_rows)?;
+    let (records, ended) = match options.infer_rows {
+        0 => (0, false),
+        rows => sample(&mut head, rows)?,
+    };
     let mut grid = Grid::default();
     let text = &head.begun.text;
     if options.infer_rows > 0 {
@@ -289,7 +338,13 @@ fn sample(head: &mut Head, rows: usize) -> Result<(u64, bool)> {
             head.begun.text.truncate(end);
             return Ok((seen, false));
         }
-        if head.input.fill(&mut head.begun.text, SAMPLE_STEP)? == 0 {
+        let left = SAMPLE.saturating_sub(scanned);
+        let step = if left == 0 {
+            SAMPLE_STEP
+        } else {
+            left.min(SAMPLE_STEP)
+        };
+        if head.input.fill_some(&mut head.begun.text, step)? == 0 {
             return Ok((seen + u64::from(records.unfinished()), true));
         }
     }

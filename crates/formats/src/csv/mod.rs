@@ -34,11 +34,13 @@ use crate::{InputFile, Inspected, ReadFormat, Reading, Request};
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct CsvOptions {
-    /// Whether the first record holds the names of the columns. Default: true. Without, they are called `column_1` and so
-    /// on, unless `names` says otherwise. A name that comes twice gets a number: `x`, `x_2`; one that is empty is called
-    /// `column_1` after its position.
-    pub header: bool,
-    /// The names of the columns, one for each, instead of those in the header.
+    /// Whether the first record holds the names of the columns. Default: true, but false where `names` gives them. Without
+    /// either, they are called `column_1` and so on. A name that comes twice gets a number: `x`, `x_2`; one that is empty is
+    /// called `column_1` after its position.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub header: Option<bool>,
+    /// The names of the columns, one for each. A first record that holds other names is a row, unless `header = true` is
+    /// written: then it is left out.
     pub names: Vec<String>,
     /// The character between fields. Default: a tab in `.tsv` files; else whichever of `,`, `;`, tab and `|` splits the
     /// first rows evenly, and a comma if none does.
@@ -82,7 +84,7 @@ pub struct CsvOptions {
 impl Default for CsvOptions {
     fn default() -> Self {
         Self {
-            header: true,
+            header: None,
             names: Vec::new(),
             delimiter: None,
             quote: Quote::default(),
@@ -131,6 +133,11 @@ impl CsvOptions {
                 .map(|word| word.clone().into_bytes())
                 .collect(),
         }
+    }
+
+    /// Whether the first record is no row.
+    fn has_header(&self) -> bool {
+        self.header.unwrap_or(self.names.is_empty())
     }
 
     fn comma(&self) -> bool {
@@ -251,7 +258,7 @@ pub fn fuzz(data: &[u8]) {
     };
     let chosen = |bit: u8, byte: u8| Character::new(byte).filter(|_| choice & bit != 0);
     let csv = Csv::new(CsvOptions {
-        header: choice & 1 == 0,
+        header: Some(choice & 1 == 0),
         trim: choice & 2 != 0,
         escape: chosen(4, b'\\'),
         comment: chosen(8, b'#'),

@@ -317,7 +317,7 @@ impl CsvReader {
             _ => format!(
                 "{value} in column `{name}` is not {}{}",
                 self.columns[column].expected(),
-                text::declare(name, self.shared.options.infer_rows)
+                text::declare(name, &self.shared.schema, self.shared.options.infer_rows)
             ),
         };
         BadRow {

@@ -95,7 +95,7 @@ fn golden_tables() {
             &["1|x", "2|y"],
         ),
         (
-            r#"{"names": ["p", "q"]}"#,
+            r#"{"header": true, "names": ["p", "q"]}"#,
             "a,b\n1,x\n",
             vec![Int64, Utf8],
             &["1|x"],
@@ -384,7 +384,7 @@ fn long_records_are_errors_wherever_the_cuts_are() {
 fn heads_that_do_not_fit() {
     for (how, text, expected) in [
         (
-            r#"{"names": ["a"]}"#,
+            r#"{"header": true, "names": ["a"]}"#,
             &b"x,y\n1,2\n"[..],
             "the header has 2 fields, but `names` lists 1",
         ),
@@ -588,7 +588,7 @@ proptest! {
 
     #[test]
     fn agrees_with_the_definition_of_reading(text in "([ab1]{0,3}|\"|\"\"|,|\n|\r|\r\n|\n\n|xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx){0,60}", block in 1..100_usize) {
-        let options = CsvOptions { header: false, delimiter: Some(Character::COMMA), quote: Quote::default(), ..CsvOptions::default() };
+        let options = CsvOptions { header: Some(false), delimiter: Some(Character::COMMA), quote: Quote::default(), ..CsvOptions::default() };
         let expected = reference(&text);
         let request = declared(&[]);
         let got = cut(&options, &request, text.as_bytes(), Some(block), 3).expect("reads");
@@ -613,7 +613,7 @@ proptest! {
     ) {
         let options = CsvOptions {
             trim,
-            header,
+            header: Some(header),
             escape: if escape { Character::new(b'\\') } else { None },
             comment: Character::new(b'#'),
             ..CsvOptions::default()
@@ -643,4 +643,16 @@ proptest! {
     fn fuzzing_finds_nothing(bytes in prop::collection::vec(prop::sample::select(b"\0\x01\x07\xff\",;\n\r#\\1-.eT: x\xc3\xa4".to_vec()), 0..300)) {
         fuzz(&bytes);
     }
+}
+
+#[test]
+fn names_alone_mean_that_there_is_no_header() {
+    let text = "1,2\n3,4\n";
+    let mut options = CsvOptions {
+        names: vec!["a".into(), "b".into()],
+        ..CsvOptions::default()
+    };
+    assert_eq!(read(&options, text).rows(), ["1|2", "3|4"]);
+    options.header = Some(true);
+    assert_eq!(read(&options, text).rows(), ["3|4"]);
 }

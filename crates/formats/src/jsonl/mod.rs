@@ -24,7 +24,8 @@ use crate::{InputFile, Inspected, ReadFormat, Reading, Request};
 /// The keys are the columns; an absent key is null, of a key that comes twice the last value counts, and keys that are
 /// no columns are skipped. Nested objects become structs, lists become lists. Without declared types, a column gets the
 /// type that fits all values of a sample from the file's head: boolean, int64, float64, date and timestamp (from texts
-/// such as `2025-01-31` and `2025-01-31T12:00:00Z`), text; where kinds mix, text that holds the value's JSON. A row is
+/// such as `2025-01-31` and `2025-01-31T12:00:00Z`), text; among numbers, the texts `NaN`, `Infinity` and `-Infinity` are
+/// float64; where kinds mix, text that holds the value's JSON. A row is
 /// bad if the line is not a JSON object, or if a value that is in use does not fit its column; numbers in texts fit
 /// columns of numbers.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]

@@ -161,7 +161,10 @@ impl PieceReader for JsonlReader {
                 Ok(()) => places.push(line.place.0),
                 Err(wrong) => {
                     object.truncate(places.len());
-                    decoded.bad.push(bad(&wrong, &line, &self.shared.options));
+                    let Shared {
+                        schema, options, ..
+                    } = &*self.shared;
+                    decoded.bad.push(bad(&wrong, &line, schema, options));
                 }
             }
         }
@@ -221,8 +224,9 @@ fn read_line(
     json.end()
 }
 
-fn bad(wrong: &Wrong, line: &Line<'_>, options: &JsonlOptions) -> BadRow {
-    let declare = wrong.column().map(|c| text::declare(c, options.infer_rows));
+fn bad(wrong: &Wrong, line: &Line<'_>, schema: &Schema, options: &JsonlOptions) -> BadRow {
+    let rows = options.infer_rows;
+    let declare = wrong.column().map(|c| text::declare(c, schema, rows));
     let message = wrong.message() + &declare.unwrap_or_default();
     BadRow {
         place: Some(line.place),

@@ -22,12 +22,17 @@ const MOST_KEYS: usize = 512;
 /// So does what is nested deeper.
 const MOST_DEPTH: usize = 32;
 
+/// How floats that JSON has no number for are written; among numbers, they are ones.
+const NO_NUMBERS: [&[u8]; 3] = [b"NaN", b"Infinity", b"-Infinity"];
+
 /// What the values of a column have in common.
 #[derive(Default)]
 struct Values {
     booleans: bool,
     numbers: Guess,
     any_numbers: bool,
+    /// Texts that stand for floats which JSON has no number for.
+    no_numbers: bool,
     texts: Guess,
     any_texts: bool,
     any_lists: bool,
@@ -94,8 +99,14 @@ impl Values {
         match json.peek() {
             b'"' => {
                 let text = json.string()?;
-                self.any_texts = true;
-                self.texts.see_time(json.text(&text));
+                let text = json.text(&text);
+                if NO_NUMBERS.contains(&text) {
+                    self.no_numbers = true;
+                    self.numbers.see(text, false);
+                } else {
+                    self.any_texts = true;
+                }
+                self.texts.see_time(text);
                 Ok(())
             }
             b'{' if depth > 0 => self
@@ -137,11 +148,16 @@ impl Values {
         }
     }
 
+    /// Whether its values are numbers: words for what is no number are, where there is no other text.
+    fn has_numbers(&self) -> bool {
+        self.any_numbers || (self.no_numbers && !self.any_texts)
+    }
+
     /// How many kinds of values there were.
     fn kinds(&self) -> usize {
         let kinds = [
             self.booleans,
-            self.any_numbers,
+            self.has_numbers(),
             self.any_texts,
             self.any_lists,
             self.object.is_some(),
@@ -172,7 +188,7 @@ impl Values {
                 DataType::List(Arc::new(Field::new_list_field(items.inner_type(), true)))
             }
             _ if self.booleans => DataType::Boolean,
-            _ if self.any_numbers => self.numbers.data_type(),
+            _ if self.has_numbers() => self.numbers.data_type(),
             _ => self.texts.data_type(),
         }
     }
@@ -187,7 +203,7 @@ pub(super) fn inspect(mut input: TextInput, options: &JsonlOptions) -> Result<In
         let end = match memchr::memchr(b'\n', &text[at..]) {
             Some(end) => at + end,
             None if !ended => {
-                ended = input.fill(&mut text, SAMPLE_STEP)? == 0;
+                ended = input.fill_some(&mut text, SAMPLE_STEP)? == 0;
                 continue;
             }
             None if at == text.len() => break,

@@ -57,7 +57,12 @@ pub(crate) struct TextCutter<R> {
     /// Bytes of the file that pieces have accounted for.
     accounted: u64,
     ended: bool,
+    /// Nothing more was there at the last look: what is here must not wait for it.
+    drained: bool,
 }
+
+/// A pipe that is full gives at least as much at once.
+const FULL_PIPE: usize = 64 << 10;
 
 impl<R: Records> TextCutter<R> {
     pub(crate) fn new(input: TextInput, records: R, begun: Begun, how: Cutting) -> Self {
@@ -65,6 +70,7 @@ impl<R: Records> TextCutter<R> {
         buffer.extend_from_slice(&begun.text);
         Self {
             scanned: how.prefix.len(),
+            drained: input.is_live(),
             input,
             records,
             buffer,
@@ -82,7 +88,7 @@ impl<R: Records> TextCutter<R> {
         loop {
             self.scan();
             let pending = self.buffer.len() - self.how.prefix.len();
-            if self.seen.end.is_some() && pending >= self.how.block {
+            if self.seen.end.is_some() && (pending >= self.how.block || self.drained) {
                 return Ok(true);
             }
             // A record longer than a block: read twice as much each time, so that copying stays linear.
@@ -91,7 +97,7 @@ impl<R: Records> TextCutter<R> {
             } else {
                 pending
             };
-            if self.input.fill(&mut self.buffer, more)? == 0 {
+            if self.read(more)? == 0 {
                 self.ended = true;
                 return Ok(self.end_of_input());
             }
@@ -100,6 +106,15 @@ impl<R: Records> TextCutter<R> {
                 self.check_length()?;
             }
         }
+    }
+
+    fn read(&mut self, more: usize) -> Result<usize> {
+        if !self.input.is_live() {
+            return self.input.fill(&mut self.buffer, more);
+        }
+        let read = self.input.fill_some(&mut self.buffer, more)?;
+        self.drained = read < FULL_PIPE;
+        Ok(read)
     }
 
     fn scan(&mut self) {

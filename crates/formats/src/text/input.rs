@@ -88,22 +88,30 @@ impl TextInput {
 
     /// Appends `more` bytes of text, fewer only at the end. Says how many.
     pub(crate) fn fill(&mut self, buffer: &mut Vec<u8>, more: usize) -> Result<usize> {
-        let start = buffer.len();
-        let mut end = start;
-        buffer.resize(start + more, 0);
-        while end < buffer.len() {
-            match self.stream.read(&mut buffer[end..]) {
-                Ok(0) => break,
-                Ok(read) => end += read,
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) => {
-                    buffer.truncate(end);
-                    return Err(read_error(&self.name, self.compressed, &error));
-                }
+        let mut filled = 0;
+        while filled < more {
+            match self.fill_some(buffer, more - filled)? {
+                0 => break,
+                read => filled += read,
             }
         }
-        buffer.truncate(end);
-        self.text += (end - start) as u64;
+        Ok(filled)
+    }
+
+    /// Appends what is there, at most `most` bytes, without waiting for more of it; nothing only at the end. Says how many.
+    pub(crate) fn fill_some(&mut self, buffer: &mut Vec<u8>, most: usize) -> Result<usize> {
+        let start = buffer.len();
+        buffer.resize(start + most, 0);
+        let read = loop {
+            match self.stream.read(&mut buffer[start..]) {
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                other => break other,
+            }
+        };
+        let length = *read.as_ref().unwrap_or(&0);
+        buffer.truncate(start + length);
+        read.map_err(|error| read_error(&self.name, self.compressed, &error))?;
+        self.text += length as u64;
         if self.text > self.limit.0 {
             return Err(
                 Error::data(format!("the file holds more than {} of text", self.limit))
@@ -111,7 +119,12 @@ impl TextInput {
                     .help("raise `max_text` if that is right"),
             );
         }
-        Ok(end - start)
+        Ok(length)
+    }
+
+    /// Whether somebody may still be writing what is read, so that rows must not wait for those behind them.
+    pub(crate) fn is_live(&self) -> bool {
+        &*self.name == "-"
     }
 }
 

@@ -42,6 +42,7 @@ fn build(entries: &[(&str, &str)]) -> Result<Arc<dyn Sink>, Said> {
         parameters: &BTreeMap::new(),
         catalog: &[],
         offline: false,
+        stdin: &dataflow_core::StandardInput::default(),
         run_time: 0,
         problems: &mut problems,
     };
@@ -349,6 +350,7 @@ fn partitions_that_do_not_fit_into_memory_are_spilled() {
             parameters: &BTreeMap::new(),
             catalog: &[],
             offline: false,
+            stdin: &dataflow_core::StandardInput::default(),
             run_time: 0,
             problems: &mut Problems::new(),
         },

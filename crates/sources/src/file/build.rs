@@ -6,7 +6,7 @@ use std::sync::Arc;
 use arrow_schema::{DataType, Field, Schema};
 use dataflow_core::component::SourceConfig;
 use dataflow_core::error::Fault;
-use dataflow_core::{Check, Error, Problems, Source, Wanted};
+use dataflow_core::{Check, Error, Problems, Source, StandardInput, Wanted};
 
 use super::columns::{self, Strict};
 use super::inputs::{Inputs, has_value};
@@ -47,6 +47,7 @@ impl FileConfig {
             parameters: &BTreeMap::new(),
             catalog: &[],
             offline: false,
+            stdin: &StandardInput::default(),
             run_time: 0,
             problems: &mut problems,
         });
@@ -63,12 +64,17 @@ impl FileConfig {
             Some(format) if error.fault() == Fault::Pipeline => {
                 check.error_at(format, message, help);
             }
-            _ => check.error_at(&self.path, message, help),
+            _ if error.fault() == Fault::Pipeline => check.error_at(&self.path, message, help),
+            _ => check.data_error_at(&self.path, message, help),
         }
     }
 
     fn everything(&self, mut inputs: Inputs, check: &mut Check<'_>) -> Option<Everything> {
-        let seen = self.inspect(&mut inputs, check)?;
+        let seen = if self.is_told() {
+            self.told()
+        } else {
+            self.inspect(&mut inputs, check)?
+        };
         let tells = |at: usize, column: &str| {
             let path = &seen[at].file;
             let entry = inputs.entries.iter().find(|e| e.file.path == *path);
@@ -95,7 +101,7 @@ impl FileConfig {
                 _ => "all files are empty, so their columns are not known".to_string(),
             };
             let help = "declare them: `columns.x = { type = \"float64\", optional = true }`";
-            check.error_at(&self.path, message, Some(help.to_string()));
+            check.data_error_at(&self.path, message, Some(help.to_string()));
             return None;
         }
         let taken = columns.iter().chain(&folders);
@@ -103,12 +109,13 @@ impl FileConfig {
         self.check_added(&taken, check)?;
         let optional = |name: &str| self.columns.get(name).is_some_and(|d| d.optional);
         let strict = match (self.schema, seen.first()) {
+            (_, Some(_)) if self.is_told() => Some(Strict {
+                columns: with_optional(&columns, &optional),
+                first: None,
+            }),
             (Matching::Strict, Some(first)) => Some(Strict {
-                columns: columns
-                    .iter()
-                    .map(|f| (f.name().clone(), optional(f.name())))
-                    .collect(),
-                first: Arc::clone(&first.file),
+                columns: with_optional(&columns, &optional),
+                first: Some(Arc::clone(&first.file)),
             }),
             _ => None,
         };
@@ -119,9 +126,16 @@ impl FileConfig {
             folders,
             file_column: self.file_column.as_ref().map(|c| c.value.clone()),
             row_column: self.row_column.as_ref().map(|c| c.value.clone()),
+            declared: self.declared(),
             strict,
             notes: inputs.notes,
         })
+    }
+
+    /// The columns whose types were declared.
+    fn declared(&self) -> Vec<String> {
+        let typed = self.columns.0.iter().filter(|(_, c)| c.data_type.is_some());
+        typed.map(|(name, _)| name.value.clone()).collect()
     }
 
     /// Appends the declared columns that no file has.
@@ -218,4 +232,10 @@ impl FileConfig {
         }
         fine.then_some(())
     }
+}
+
+/// The names of columns, and whether a file may do without them.
+fn with_optional(columns: &[Field], optional: &dyn Fn(&str) -> bool) -> Vec<(String, bool)> {
+    let column = |field: &Field| (field.name().clone(), optional(field.name()));
+    columns.iter().map(column).collect()
 }

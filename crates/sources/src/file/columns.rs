@@ -181,8 +181,8 @@ pub(super) fn absent(
 pub(super) struct Strict {
     /// The columns and whether a file may do without them.
     pub(super) columns: Vec<(String, bool)>,
-    /// The file that they were read from.
-    pub(super) first: Arc<str>,
+    /// The file that they were read from; none if they were declared, and others are left out.
+    pub(super) first: Option<Arc<str>>,
 }
 
 impl Strict {
@@ -192,22 +192,30 @@ impl Strict {
             !optional && !may_leave_out && found.field_with_name(name).is_err()
         });
         if let Some((name, _)) = missing.next() {
-            return Err(Error::data(format!(
-                "there is no column `{name}`, which {} has",
-                self.first
-            ))
-            .file(file)
-            .help(format!(
-                "to read it as null there, set `schema = \"union\"` or `columns.{name} = {{ optional = true }}`"
-            )));
+            let whose = match &self.first {
+                Some(first) => format!("which {first} has"),
+                None => "which is declared".to_string(),
+            };
+            let union = match &self.first {
+                Some(_) => "`schema = \"union\"` or ",
+                None => "",
+            };
+            return Err(Error::data(format!("there is no column `{name}`, {whose}"))
+                .file(file)
+                .help(format!(
+                    "to read it as null there, set {union}`columns.{name} = {{ optional = true }}`"
+                )));
         }
+        let Some(first) = &self.first else {
+            return Ok(());
+        };
         let known = |field: &&FieldRef| self.columns.iter().any(|(name, _)| name == field.name());
         match found.fields().iter().find(|field| !known(field)) {
             None => Ok(()),
             Some(field) => Err(Error::data(format!(
                 "there is a column `{}`, which {} does not have",
                 field.name(),
-                self.first
+                first
             ))
             .file(file)
             .help("to read the columns of all files, set `schema = \"union\"`")),

@@ -108,12 +108,22 @@ impl FormatConfig {
     pub(super) fn only_names(&self) -> Self {
         let mut quick = self.clone();
         match &mut quick {
-            Self::Csv(options) => options.infer_rows = options.infer_rows.min(1),
+            Self::Csv(options) => options.infer_rows = 0,
             // The keys that some rows leave out show after a few.
             Self::Jsonl(options) => options.infer_rows = options.infer_rows.min(100),
             Self::Arrow(_) | Self::Parquet(_) => {}
         }
         quick
+    }
+
+    /// The same without looking at rows: all that they would tell was declared.
+    pub(super) fn told(mut self) -> Self {
+        match &mut self {
+            Self::Csv(options) => options.infer_rows = 0,
+            Self::Jsonl(options) => options.infer_rows = 0,
+            Self::Arrow(_) | Self::Parquet(_) => {}
+        }
+        self
     }
 
     /// What reads it.
@@ -131,12 +141,14 @@ impl FormatConfig {
 fn head(file: &InputFile) -> Result<Vec<u8>> {
     const ENOUGH: u64 = 4096;
     let failed = |error: std::io::Error| Error::io("read", &file.path, &error);
-    let mut raw = Vec::new();
-    let stream = file.peek()?;
-    stream
-        .take(4 * ENOUGH)
-        .read_to_end(&mut raw)
-        .map_err(failed)?;
+    let mut stream = file.peek()?.take(4 * ENOUGH);
+    let raw = if file.is_stdin() {
+        first_line(&mut stream).map_err(failed)?
+    } else {
+        let mut raw = Vec::new();
+        stream.read_to_end(&mut raw).map_err(failed)?;
+        raw
+    };
     let mut plain = Vec::new();
     // The end of what was looked at cuts the compressed text short; what came before counts.
     match &raw[..] {
@@ -151,6 +163,33 @@ fn head(file: &InputFile) -> Result<Vec<u8>> {
         _ => plain = raw,
     }
     Ok(plain)
+}
+
+/// Text up to the end of the first line that is not blank; what is behind it may be long in coming.
+fn first_line(stream: &mut impl Read) -> std::io::Result<Vec<u8>> {
+    const BLOCK: usize = 4096;
+    let mut text = Vec::new();
+    loop {
+        let start = text.len();
+        text.resize(start + BLOCK, 0);
+        let read = match stream.read(&mut text[start..]) {
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => 0,
+            Ok(0) => {
+                text.truncate(start);
+                return Ok(text);
+            }
+            read => read?,
+        };
+        text.truncate(start + read);
+        let compressed = text.starts_with(&[0x1f, 0x8b]) || text.starts_with(&[0x28, 0xb5]);
+        let blank = text.iter().take_while(|b| b.is_ascii_whitespace()).count();
+        if let Some(end) = text[blank..].iter().position(|byte| *byte == b'\n')
+            && !compressed
+        {
+            text.truncate(blank + end + 1);
+            return Ok(text);
+        }
+    }
 }
 
 /// The name of the format that starts with these bytes.

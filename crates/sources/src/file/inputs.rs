@@ -40,10 +40,68 @@ impl FileConfig {
                 check.error_at(&self.path, "there is no `path`", Some(help.to_string()));
                 None
             }
+            (_, false) if paths.iter().any(|path| path.as_str() == "-") => {
+                self.standard_input(&paths, check)
+            }
             // Whoever checks says what could not be checked offline.
             (_, false) if check.offline => None,
             (_, false) => self.found(&paths, check),
         }
+    }
+
+    /// Standard input: one source reads it, and before the run it is looked at only for what nobody declared.
+    fn standard_input(&self, paths: &[Located<String>], check: &mut Check<'_>) -> Option<Inputs> {
+        if paths.len() > 1 {
+            // Which is wrong, and is said there.
+            return self.found(paths, check);
+        }
+        if let Some(first) = check.stdin.take(check.id) {
+            let message = format!("standard input is read by `{first}` already");
+            let help = format!("let what reads this source read `{first}`");
+            check.error_at(&self.path, message, Some(help));
+            return None;
+        }
+        if let Some(format) = &self.format
+            && matches!(format.value, FormatConfig::Parquet(_))
+        {
+            let message = "parquet cannot be read from standard input";
+            let help = "it is read from its end: write it to a file first".to_string();
+            check.error_at(format, message, Some(help));
+            return None;
+        }
+        if !self.is_told() && !check.stdin.may_look() {
+            let message =
+                "standard input is not looked at before a run, so its columns are not known";
+            let help =
+                "declare `format`, and all columns with their types, to have everything checked";
+            check.warn_at(&self.path, message, Some(help.to_string()));
+            return None;
+        }
+        self.found(paths, check)
+    }
+
+    /// Whether it is standard input of which everything was declared: then only declared columns are read.
+    pub(super) fn is_told(&self) -> bool {
+        let stdin = match &self.path.value {
+            Paths::One(path) => path == "-",
+            Paths::Many(paths) => matches!(paths.as_slice(), [path] if path.as_str() == "-"),
+        };
+        let format = self.format.as_ref().is_some_and(|f| f.is_text());
+        let mut columns = self.columns.0.iter();
+        let typed = columns.all(|(_, column)| column.data_type.is_some());
+        stdin && format && typed && !self.columns.0.is_empty()
+    }
+
+    /// The columns that were declared.
+    pub(super) fn told(&self) -> Vec<Seen> {
+        let columns = self.columns.0.iter().filter_map(|(name, column)| {
+            let data_type = column.data_type.as_ref()?.value.0.clone();
+            Some(Field::new(name.as_str(), data_type, true))
+        });
+        vec![Seen {
+            file: "-".into(),
+            schema: Arc::new(Schema::new(columns.collect::<Vec<_>>())),
+        }]
     }
 
     fn sampled(&self, sample: &Located<SampleConfig>, check: &mut Check<'_>) -> Option<Inputs> {
@@ -120,7 +178,12 @@ impl FileConfig {
 
     fn format_of(&self, file: &InputFile) -> Result<FormatConfig, Error> {
         if let Some(format) = &self.format {
-            return Ok(format.value.clone());
+            let format = format.value.clone();
+            return Ok(if self.is_told() {
+                format.told()
+            } else {
+                format
+            });
         }
         match FormatConfig::of_extension(&file.path) {
             Some(format) => Ok(format),
@@ -155,7 +218,7 @@ impl FileConfig {
         let mut fine = true;
         for path in paths {
             if let Err((message, help)) = found.add(path, &exclude, &known) {
-                check.error_at(path, message, help);
+                check.data_error_at(path, message, help);
                 fine = false;
             }
         }
@@ -182,11 +245,13 @@ impl FileConfig {
         if unknown.len() > NAMED_FILES {
             names.push_str(", ...");
         }
-        let message = format!(
-            "{} files are left out, since their extensions are not known ({names})",
-            unknown.len()
-        );
-        let help = "to read them, set `format`; to leave them out silently, use `exclude` or a glob such as `**/*.csv`";
+        let message = match unknown.len() {
+            1 => format!("1 file is left out, since its extension is not known ({names})"),
+            many => {
+                format!("{many} files are left out, since their extensions are not known ({names})")
+            }
+        };
+        let help = "to read what is left out, set `format`; to leave it out silently, use `exclude` or a glob such as `**/*.csv`";
         check.warn_at(&self.path, message, Some(help.to_string()));
     }
 

@@ -2,12 +2,12 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use arrow_schema::{DataType, Field, Schema, SchemaRef};
+use arrow_schema::{DataType, Field, FieldRef, Schema, SchemaRef};
 use dataflow_core::source::{Comparison, Operator};
 use dataflow_core::transform::Port;
 use dataflow_core::units::Bytes;
 use dataflow_core::{Cutter, Error, Place, Reader, Result, Source, Split, Wanted};
-use dataflow_formats::{InputFile, ReadFormat, Reading, Request};
+use dataflow_formats::{DECLARED, InputFile, ReadFormat, Reading, Request};
 
 use super::columns::Strict;
 use super::hive;
@@ -47,6 +47,8 @@ pub(super) struct Everything {
     pub(super) folders: Vec<Field>,
     pub(super) file_column: Option<String>,
     pub(super) row_column: Option<String>,
+    /// Columns whose types were declared.
+    pub(super) declared: Vec<String>,
     pub(super) strict: Option<Strict>,
     /// Lines for `explain`.
     pub(super) notes: Vec<String>,
@@ -174,8 +176,18 @@ fn request(
     let read = |name: &str| all.columns.field_with_name(name).is_ok();
     let names = fields.iter().map(|f| f.name().clone());
     let predicate = predicate.iter().filter(|c| read(&c.column));
+    let marked = |field: &FieldRef| {
+        let mut field = Field::clone(field);
+        if all.declared.contains(field.name()) {
+            let mut metadata = field.metadata().clone();
+            metadata.insert(DECLARED.to_string(), String::new());
+            field.set_metadata(metadata);
+        }
+        field
+    };
+    let columns: Vec<Field> = all.columns.fields().iter().map(marked).collect();
     Request {
-        columns: Arc::clone(&all.columns),
+        columns: Arc::new(Schema::new(columns)),
         wanted: Wanted {
             columns: Some(names.filter(|name| read(name)).collect()),
             predicate: predicate.cloned().collect(),
@@ -217,7 +229,8 @@ impl Inner {
             return Ok(None);
         }
         if let Some(strict) = &self.all.strict
-            && strict.first != entry.file.path
+            && strict.first.as_ref() != Some(&entry.file.path)
+            && !(strict.first.is_none() && kind.may_leave_out)
         {
             let found = kind.names.inspect(&entry.file)?;
             // A compressed text file may turn out to be empty.

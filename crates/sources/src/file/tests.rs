@@ -496,8 +496,8 @@ fn the_format_is_found() {
     assert_eq!(
         said(&root, "path = 'ROOT'"),
         [
-            "2 files are left out, since their extensions are not known (ROOT/a.log, ROOT/c.md) | to read them, set `format`; \
-             to leave them out silently, use `exclude` or a glob such as `**/*.csv`"
+            "2 files are left out, since their extensions are not known (ROOT/a.log, ROOT/c.md) | to read what is left out, set `format`; \
+             to leave it out silently, use `exclude` or a glob such as `**/*.csv`"
         ]
     );
     // Without an extension that is known, the content decides.

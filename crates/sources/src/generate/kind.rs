@@ -6,7 +6,12 @@ use serde::Deserialize;
 
 /// What a column of the `generate` source holds.
 #[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq)]
-#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+#[serde(
+    rename = "tagged by kind",
+    rename_all = "snake_case",
+    deny_unknown_fields
+)]
+#[schemars(rename = "ColumnConfig", tag = "kind")]
 pub enum ColumnConfig {
     /// Whole numbers in equal steps: `start`, `start + step`, ...
     Sequence {
