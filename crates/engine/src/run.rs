@@ -484,6 +484,7 @@ fn stage_setup(shared: &Arc<Shared>, job: &Operator) -> StageSetup {
         ordered: job.ordered,
         number: job.number,
         lanes: job.lanes,
+        stays: job.address.is_none(),
         sorts: job.emits == Emits::SortedAtEnd,
         first: job.first,
         last: job.last,
