@@ -57,6 +57,8 @@ pub(crate) struct Rows {
     pub(crate) inputs: Vec<ArrayRef>,
     pub(crate) rows: usize,
     pub(crate) places: Places,
+    /// Sort keys, where the rows are of a sorted run.
+    pub(crate) order: Option<BinaryArray>,
 }
 
 impl Work {
@@ -93,6 +95,7 @@ impl Work {
             inputs,
             rows: kept_batch.len(),
             places: kept_batch.places().clone(),
+            order: kept_batch.order().cloned(),
         })
     }
 
