@@ -76,12 +76,7 @@ fn report(name: &str, columns: &[ArrayRef], of: &[u32], groups: usize) {
                 _ => Groups::Each(&of[start..start + BATCH]),
             };
             let places = Places::From(Place(start as u64));
-            // Integrals keep what comes again at the same place; only the first round is as in life.
             made.update(ids, &columns, &places).expect("takes rows");
-        }
-        if name == "integral" {
-            made.clear();
-            made.resize(groups);
         }
     });
     let all: Vec<u32> = (0..groups as u32).collect();

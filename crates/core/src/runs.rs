@@ -51,7 +51,8 @@ pub struct Merge {
 struct Feed {
     head: Option<Head>,
     ended: bool,
-    in_heap: bool,
+    /// Whether the heap holds a key that the run has reached, in place of that of a row.
+    reached: bool,
 }
 
 impl Merge {
@@ -66,7 +67,7 @@ impl Merge {
     /// Whether run `run` needs its next batch.
     pub fn wants(&self, run: usize) -> bool {
         let feed = &self.runs[run];
-        feed.head.is_none() && !feed.ended
+        feed.head.is_none() && !feed.ended && !feed.reached
     }
 
     /// Gives run `run` its next batch; only when it is wanted.
@@ -80,9 +81,9 @@ impl Merge {
         let Some(order) = batch.order().cloned() else {
             return Err(Error::internal("a sorted run came without order keys"));
         };
+        self.forget_reached(run);
         self.heap.push(Reverse((order.value(0).to_vec(), run)));
         let feed = &mut self.runs[run];
-        feed.in_heap = true;
         feed.head = Some(Head {
             batch,
             order,
@@ -96,9 +97,25 @@ impl Merge {
         self.runs.iter().all(|feed| feed.head.is_none())
     }
 
+    /// Run `run` has no rows now, and none below `key` will come: rows of others up to there need not wait for it.
+    pub fn reach(&mut self, run: usize, key: &[u8]) {
+        if self.runs[run].head.is_none() && !self.runs[run].ended {
+            self.forget_reached(run);
+            self.heap.push(Reverse((key.to_vec(), run)));
+            self.runs[run].reached = true;
+        }
+    }
+
     /// Run `run` has no further batch.
     pub fn end(&mut self, run: usize) {
+        self.forget_reached(run);
         self.runs[run].ended = true;
+    }
+
+    fn forget_reached(&mut self, run: usize) {
+        if std::mem::take(&mut self.runs[run].reached) {
+            self.heap.retain(|Reverse((_, other))| *other != run);
+        }
     }
 
     /// At most `limit` rows in order.
@@ -110,9 +127,14 @@ impl Merge {
         let mut rows = 0;
         let mut starved = self.starved();
         while starved.is_none() && rows < limit {
-            let Some(Reverse((_, run))) = self.heap.pop() else {
+            let Some(Reverse((key, run))) = self.heap.pop() else {
                 break;
             };
+            if self.runs[run].reached {
+                self.heap.push(Reverse((key, run)));
+                starved = Some(run);
+                break;
+            }
             let length = self.run_length(run, limit - rows);
             let Some(head) = self.runs[run].head.as_mut() else {
                 break;
@@ -305,5 +327,42 @@ mod tests {
             );
         }
         assert!(merged(vec![], 10).is_empty());
+    }
+
+    #[test]
+    fn a_run_that_said_how_far_it_is_holds_nobody_up_to_there() {
+        let keys = Keys::ascending(&[DataType::Int64]).expect("ordered");
+        let key = |x: i64| {
+            let column: ArrayRef = Arc::new(Int64Array::from(vec![x]));
+            keys.encode(&[column]).expect("encodes").value(0).to_vec()
+        };
+        let batch = |values: &[i64]| run(&[values]).next().expect("reads").expect("a batch");
+        let mut merge = Merge::new(2);
+        let mut next = |merge: &mut Merge| match merge.next(10).expect("merges") {
+            Merged::Rows(batch) => Ok(batch
+                .rows()
+                .column(0)
+                .as_primitive::<Int64Type>()
+                .values()
+                .to_vec()),
+            Merged::Starved(run) => Err(Some(run)),
+            Merged::End => Err(None),
+        };
+        merge.feed(0, batch(&[1, 4, 8])).expect("feeds");
+        assert_eq!(next(&mut merge), Err(Some(1)));
+        merge.reach(1, &key(5));
+        assert_eq!(next(&mut merge), Ok(vec![1, 4]));
+        assert_eq!(next(&mut merge), Err(Some(1)));
+        merge.reach(1, &key(6));
+        assert_eq!(next(&mut merge), Err(Some(1)));
+        merge.feed(1, batch(&[7])).expect("feeds");
+        assert_eq!(next(&mut merge), Ok(vec![7]));
+        merge.reach(1, &key(7));
+        assert_eq!(next(&mut merge), Err(Some(1)));
+        merge.end(1);
+        assert_eq!(next(&mut merge), Ok(vec![8]));
+        assert_eq!(next(&mut merge), Err(Some(0)));
+        merge.end(0);
+        assert_eq!(next(&mut merge), Err(None));
     }
 }

@@ -78,7 +78,7 @@ pub enum Route {
     Local,
     /// To the owner of their key: batches must carry hashes.
     Keyed,
-    /// All to one worker.
+    /// All to one worker, the only one that has such a stage.
     Gather,
 }
 
@@ -101,7 +101,9 @@ pub type MakeStage = Arc<dyn Fn(StageContext) -> Result<Box<dyn Stage>> + Send +
 pub struct StagePlan {
     /// How rows get there.
     pub route: Route,
-    /// Whether rows must come in order (only with `Gather`; with `Local` it would need one worker).
+    /// Whether rows must come in order. With `Gather`, all of them; with `Keyed`, those of each worker, and so those of each
+    /// key: such a stage emits `SortedAtEnd`, since what the workers write in between has no common order. With `Local` it
+    /// would need one worker.
     pub ordered: bool,
     /// Whether rows must carry places.
     pub places: bool,

@@ -22,6 +22,8 @@ struct Tick {
 struct Runs {
     merge: Merge,
     waiting: Vec<VecDeque<Batch>>,
+    /// How far each run is, behind its waiting rows; taken when the merge was told.
+    reached: Vec<Option<Vec<u8>>>,
 }
 
 /// One input.
@@ -29,6 +31,9 @@ pub struct Inlet {
     workers: usize,
     ticks: BTreeMap<u64, Tick>,
     end: Option<(u64, Rights)>,
+    /// Where rows stay on their worker: this one, whose end is the end of the input.
+    only: Option<usize>,
+    only_ended: bool,
     over: bool,
 }
 
@@ -41,12 +46,14 @@ pub enum Next {
 }
 
 impl Inlet {
-    /// An input that `workers` workers send to.
-    pub fn new(workers: usize) -> Self {
+    /// An input that `workers` workers send to, or `only` this one.
+    pub fn new(workers: usize, only: Option<usize>) -> Self {
         Self {
             workers,
             ticks: BTreeMap::new(),
             end: None,
+            only,
+            only_ended: false,
             over: false,
         }
     }
@@ -83,18 +90,33 @@ impl Inlet {
         let workers = self.workers;
         let tick = self.tick(tick, rights);
         if ordered && batch.order().is_some() {
-            let runs = tick.runs.get_or_insert_with(|| Runs {
-                merge: Merge::new(workers),
-                waiting: vec![VecDeque::new(); workers],
-            });
+            let runs = tick.runs.get_or_insert_with(|| Runs::new(workers));
             runs.waiting[from].push_back(batch);
         } else {
             tick.queue.push_back(batch);
         }
     }
 
+    /// The sorted run of worker `from` has no further rows below `key`.
+    pub fn reached(
+        &mut self,
+        tick: u64,
+        rights: impl FnOnce() -> Rights,
+        from: usize,
+        key: Vec<u8>,
+    ) {
+        let workers = self.workers;
+        let tick = self.tick(tick, rights);
+        let runs = tick.runs.get_or_insert_with(|| Runs::new(workers));
+        runs.reached[from] = Some(key);
+    }
+
     /// Worker `from` sends nothing more.
     pub fn end(&mut self, tick: u64, rights: impl FnOnce() -> Rights, from: usize) {
+        if self.over {
+            return;
+        }
+        self.only_ended |= self.only == Some(from);
         let entry = self.tick(tick, rights);
         entry.ended[from] = true;
         let rights = Rc::clone(&entry.rights);
@@ -161,8 +183,17 @@ impl Inlet {
 
     /// Notices the end. Returns the rights of the end's tick once, when nothing can come any more and everything was
     /// taken.
+    ///
+    /// Where rows stay on their worker, the others' ends are not waited for: they may come only when somebody took the rows
+    /// of those workers, who in turn may be waiting to hear that this one has no more.
     pub fn settle(&mut self, may_come: impl Fn(u64) -> bool) -> Option<(u64, Rights)> {
-        self.forget(&may_come);
+        let only = self.end.as_ref().filter(|_| self.only_ended);
+        let only = only.map(|(tick, _)| *tick);
+        let may_come = |tick: u64| match only {
+            Some(end) if end == tick => tick > 0 && may_come(tick - 1),
+            _ => may_come(tick),
+        };
+        self.forget(may_come);
         let (tick, _) = self.end.as_ref()?;
         if self.over || may_come(*tick) || !self.ticks.is_empty() {
             return None;
@@ -181,6 +212,14 @@ impl Inlet {
 }
 
 impl Runs {
+    fn new(workers: usize) -> Self {
+        Self {
+            merge: Merge::new(workers),
+            waiting: vec![VecDeque::new(); workers],
+            reached: vec![None; workers],
+        }
+    }
+
     fn is_empty(&self) -> bool {
         self.waiting.iter().all(VecDeque::is_empty) && self.merge.is_drained()
     }
@@ -193,7 +232,10 @@ impl Runs {
                 Merged::Starved(run) => match self.waiting[run].pop_front() {
                     Some(batch) => self.merge.feed(run, batch)?,
                     None if complete || ended[run] => self.merge.end(run),
-                    None => return Ok(None),
+                    None => match self.reached[run].take() {
+                        Some(key) => self.merge.reach(run, &key),
+                        None => return Ok(None),
+                    },
                 },
             }
         }

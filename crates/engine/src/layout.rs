@@ -371,7 +371,7 @@ pub struct Shares {
     pub amplifying: usize,
     /// For each stateful operator on each worker.
     pub state: usize,
-    /// For each input of an ordered operator that waits for its turn.
+    /// For each input of an ordered operator that waits for its turn, on each worker where it does.
     pub waiting: usize,
 }
 
@@ -392,7 +392,13 @@ impl Layout {
             .operators
             .iter()
             .filter(|o| o.ordered)
-            .map(|o| o.inputs.len().saturating_sub(1))
+            .map(|o| {
+                let on = match o.address {
+                    Some(Address::Owner) => workers,
+                    _ => 1,
+                };
+                o.inputs.len().saturating_sub(1) * on
+            })
             .sum();
         Shares {
             sources: rest / 5,

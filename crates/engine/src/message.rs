@@ -1,5 +1,6 @@
 //! What travels between operators, and how it finds its worker.
 
+use arrow_array::Array;
 use dataflow_core::order::{owner, shard};
 use dataflow_core::{Batch, Piece};
 use timely::Accountable;
@@ -8,7 +9,8 @@ use timely::dataflow::channels::pushers::exchange::Distributor;
 use timely::dataflow::channels::{ContainerBytes, Message};
 
 /// One message. Timely counts its records, so that count must survive being routed: a batch counts its rows (it may be
-/// split by row), the end of a stream one per worker (it is copied to every worker).
+/// split by row) and, if it is of a sorted run, one per worker (each is told how far the run is); so does the end of a
+/// stream, which is copied to every worker.
 #[derive(Clone, Default)]
 pub enum Parcel {
     /// Nothing; never sent.
@@ -20,6 +22,16 @@ pub enum Parcel {
         from: usize,
         /// The rows, at least one.
         batch: Batch,
+        /// How many workers are still to be told how far the run is that these rows are of.
+        marks: usize,
+    },
+    /// The sending worker's sorted run has no further rows below this key. Without it, owners of keys could wait for
+    /// each other's next row, and the senders for them to take what they have.
+    Reached {
+        /// The sending worker.
+        from: usize,
+        /// The key.
+        key: Vec<u8>,
     },
     /// The sending worker sends nothing more on this stream.
     End {
@@ -50,13 +62,21 @@ pub struct Facts {
     pub bytes: usize,
 }
 
+impl Parcel {
+    /// Rows that worker `from`, of `workers`, sends.
+    pub fn rows(from: usize, batch: Batch, workers: usize) -> Self {
+        let marks = if batch.order().is_some() { workers } else { 0 };
+        Self::Rows { from, batch, marks }
+    }
+}
+
 impl Accountable for Parcel {
     fn record_count(&self) -> i64 {
         match self {
             Self::Empty => 0,
-            Self::Rows { batch, .. } => batch.len() as i64,
+            Self::Rows { batch, marks, .. } => (batch.len() + marks) as i64,
             Self::End { copies, .. } => *copies as i64,
-            Self::Token { .. } | Self::Facts(_) => 1,
+            Self::Token { .. } | Self::Facts(_) | Self::Reached { .. } => 1,
         }
     }
 }
@@ -120,18 +140,30 @@ impl Distributor<Parcel> for Post {
             }
             (Parcel::Token { to, piece }, _) => send(to, Parcel::Token { to, piece }),
             (Parcel::Facts(facts), _) => send(0, Parcel::Facts(facts)),
-            (Parcel::Rows { from, batch }, Address::Worker(to)) => {
-                send(to, Parcel::Rows { from, batch })
-            }
-            (Parcel::Rows { from, batch }, _) => {
+            (Parcel::Reached { .. }, _) => unreachable!("what is routed already is not sent again"),
+            (rows @ Parcel::Rows { .. }, Address::Worker(to)) => send(to, rows),
+            (Parcel::Rows { from, batch, .. }, _) => {
                 for (to, batch) in by_owner(&batch, workers) {
-                    send(to, Parcel::Rows { from, batch });
+                    let marks = 0;
+                    send(to, Parcel::Rows { from, batch, marks });
+                }
+                if let Some(key) = last_key(&batch) {
+                    for to in 0..workers {
+                        let key = key.to_vec();
+                        send(to, Parcel::Reached { from, key });
+                    }
                 }
             }
         }
     }
 
     fn flush<T: Clone, P: Push<Message<T, Parcel>>>(&mut self, _: &T, _: &mut [P]) {}
+}
+
+/// The last key of a batch of a sorted run.
+fn last_key(batch: &Batch) -> Option<&[u8]> {
+    let order = batch.order()?;
+    order.len().checked_sub(1).map(|last| order.value(last))
 }
 
 /// Cuts a batch into one per owner of its rows' keys. A batch without hashes is worker 0's.

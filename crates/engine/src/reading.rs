@@ -190,10 +190,7 @@ impl ReadingOperator {
             send(
                 &mut activation.outputs[port],
                 &rights[port],
-                Parcel::Rows {
-                    from: self.start.worker,
-                    batch,
-                },
+                Parcel::rows(self.start.worker, batch, self.start.workers),
             );
         }
         Ok(())

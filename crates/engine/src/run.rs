@@ -535,6 +535,7 @@ fn stage_setup(shared: &Arc<Shared>, job: &Operator) -> StageSetup {
         number: job.number,
         lanes: job.lanes,
         lines: job.lines,
+        stays: job.address.is_none(),
         sorts: job.emits == Emits::SortedAtEnd,
         first: job.first,
         last: job.last,

@@ -31,6 +31,8 @@ pub struct StageSetup {
     pub ordered: bool,
     /// Whether rows without places are numbered as they come.
     pub number: bool,
+    /// Whether rows stay on their worker.
+    pub stays: bool,
     /// Whether all workers write at the end, each a sorted run.
     pub sorts: bool,
     /// Whether rows are marked with the number of the input that they came through.
@@ -124,7 +126,9 @@ impl StageOperator {
         };
         Self {
             spools: (0..inputs).map(spool).collect(),
-            inlets: (0..inputs).map(|_| Inlet::new(start.workers)).collect(),
+            inlets: (0..inputs)
+                .map(|_| Inlet::new(start.workers, setup.stays.then_some(start.worker)))
+                .collect(),
             stage,
             outlet,
             turn: 0,
@@ -181,8 +185,11 @@ impl StageOperator {
         let ordered = self.setup.ordered;
         for (input, inlet) in self.inlets.iter_mut().enumerate() {
             activation.drain(input, &mut |tick, rights, parcel| match parcel {
-                Parcel::Rows { from, batch } if !unwanted => {
+                Parcel::Rows { from, batch, .. } if !unwanted => {
                     inlet.rows(tick, rights, from, batch, ordered)
+                }
+                Parcel::Reached { from, key } if !unwanted && ordered => {
+                    inlet.reached(tick, rights, from, key)
                 }
                 Parcel::End { from, .. } => inlet.end(tick, rights, from),
                 _ => {}
@@ -448,10 +455,7 @@ impl StageOperator {
             send(
                 &mut activation.outputs[port],
                 &rights[port],
-                Parcel::Rows {
-                    from: self.start.worker,
-                    batch,
-                },
+                Parcel::rows(self.start.worker, batch, self.start.workers),
             );
         }
     }

@@ -277,6 +277,62 @@ fn keyed_sum() -> Work {
     made(vec![partial, last])
 }
 
+/// The numbers of each key in the order in which they come, as a digest that another order would change.
+#[derive(Default)]
+struct DigestByKey {
+    digests: std::collections::BTreeMap<i64, i64>,
+}
+
+/// The keys that numbers are digested by: with fewer of them than rows, each has many.
+const DIGESTS: i64 = 13;
+
+fn digested(numbers: impl IntoIterator<Item = i64>) -> i64 {
+    numbers.into_iter().fold(0, digest)
+}
+
+fn digest(before: i64, x: i64) -> i64 {
+    before.wrapping_mul(31).wrapping_add(x + 7)
+}
+
+impl Stage for DigestByKey {
+    fn on_batch(&mut self, batch: Batch, _: &mut dyn Output) -> Result<Flow> {
+        for x in values(&batch) {
+            let before = self.digests.entry(x.rem_euclid(DIGESTS)).or_default();
+            *before = digest(*before, x);
+        }
+        Ok(Flow::Ready)
+    }
+    fn on_end(&mut self, out: &mut dyn Output) -> Result<Flow> {
+        let digests = std::mem::take(&mut self.digests);
+        let keys = digests.keys().map(|key| key.to_be_bytes());
+        let order = BinaryArray::from_iter_values(keys);
+        let digests = rows(digests.into_values().collect());
+        out.send(0, Batch::new(digests).with_order(Some(order)));
+        Ok(Flow::Ready)
+    }
+}
+
+fn keyed_digest() -> Work {
+    let first = each(|batch, out| {
+        let hash = values(batch)
+            .into_iter()
+            .map(|x| key_hash(&x.rem_euclid(DIGESTS).to_be_bytes()));
+        out.send(0, batch.clone().with_hash(Some(hash.collect())));
+        Ok(Flow::Ready)
+    });
+    made(vec![first, ordered_digest()])
+}
+
+fn ordered_digest() -> StagePlan {
+    StagePlan {
+        route: Route::Keyed,
+        ordered: true,
+        emits: Emits::SortedAtEnd,
+        stateful: true,
+        ..StagePlan::local("digests", |_| Ok(DigestByKey::default()))
+    }
+}
+
 /// Collects what arrives, slowly if asked to.
 #[derive(Clone, Default)]
 struct Collect {
@@ -468,6 +524,169 @@ fn unions_are_read_input_after_input() {
             [&long[..], &short, &sums].concat(),
             "{label}"
         );
+    }
+}
+
+fn digests(numbers: &[i64]) -> Vec<i64> {
+    let of = |key: i64| numbers.iter().filter(move |x| x.rem_euclid(DIGESTS) == key);
+    let keys = (0..DIGESTS).filter(|key| of(*key).next().is_some());
+    keys.map(|key| digested(of(key).copied())).collect()
+}
+
+#[test]
+fn the_rows_of_each_key_come_in_order_to_its_owner() {
+    for (workers, memory, batch_rows) in variants() {
+        let (plain, of_sums, of_union) =
+            (Collect::default(), Collect::default(), Collect::default());
+        let source = Numbers {
+            slow: true,
+            ..Arc::into_inner(Numbers::new(0, &[1000, 0, 1, 2777], 50)).expect("one owner")
+        };
+        let nodes = vec![
+            node("long", Work::Source(Arc::new(source)), &[]),
+            node("short", Work::Source(Numbers::new(10_000, &[90], 7)), &[]),
+            node("sums", keyed_sum(), &[0]),
+            node("plain", keyed_digest(), &[0]),
+            node("of_sums", keyed_digest(), &[2]),
+            node("of_union", keyed_digest(), &[0, 1, 2, 0]),
+            node("out", Work::Sink(Arc::new(plain.clone())), &[3]),
+            node("out2", Work::Sink(Arc::new(of_sums.clone())), &[4]),
+            node("out3", Work::Sink(Arc::new(of_union.clone())), &[5]),
+        ];
+        run(nodes, workers, memory, batch_rows).expect("runs");
+        let long: Vec<i64> = (0..3778).collect();
+        let short: Vec<i64> = (10_000..10_090).collect();
+        let sums: Vec<i64> = (0..KEYS)
+            .map(|k| long.iter().filter(|x| **x % KEYS == k).sum())
+            .collect();
+        let label = format!("{workers} workers, {memory} bytes, {batch_rows} rows");
+        let seen = |sink: &Collect| sink.seen.lock().expect("no panic").clone();
+        assert_eq!(seen(&plain), digests(&long), "{label}");
+        assert_eq!(seen(&of_sums), digests(&sums), "{label}");
+        let union = [&long[..], &short, &sums, &long].concat();
+        assert_eq!(seen(&of_union), digests(&union), "{label}");
+    }
+}
+
+#[test]
+fn an_ordered_keyed_stage_reads_its_inputs_one_after_another() {
+    for (workers, memory, batch_rows) in variants() {
+        let sink = Collect::default();
+        let hashed = || {
+            each(|batch, out| {
+                let hash = values(batch)
+                    .into_iter()
+                    .map(|x| key_hash(&x.rem_euclid(DIGESTS).to_be_bytes()));
+                out.send(0, batch.clone().with_hash(Some(hash.collect())));
+                Ok(Flow::Ready)
+            })
+        };
+        let nodes = vec![
+            node("long", Work::Source(Numbers::new(0, &[3000], 50)), &[]),
+            node("short", Work::Source(Numbers::new(10_000, &[90], 7)), &[]),
+            node("sums", keyed_sum(), &[0]),
+            node("a", made(vec![hashed()]), &[2]),
+            node("b", made(vec![hashed()]), &[1]),
+            node("c", made(vec![hashed()]), &[0]),
+            node("digests", made(vec![ordered_digest()]), &[3, 4, 5, 3]),
+            node("out", Work::Sink(Arc::new(sink.clone())), &[6]),
+        ];
+        run(nodes, workers, memory, batch_rows).expect("runs");
+        let long: Vec<i64> = (0..3000).collect();
+        let short: Vec<i64> = (10_000..10_090).collect();
+        let sums: Vec<i64> = (0..KEYS)
+            .map(|k| long.iter().filter(|x| **x % KEYS == k).sum())
+            .collect();
+        let union = [&sums[..], &short, &long, &sums].concat();
+        assert_eq!(
+            *sink.seen.lock().expect("no panic"),
+            digests(&union),
+            "{workers} workers, {memory} bytes, {batch_rows} rows"
+        );
+    }
+}
+
+#[test]
+fn a_worker_that_has_no_more_rows_of_a_sorted_stream_is_waited_for_no_longer() {
+    for (workers, memory, batch_rows) in variants() {
+        let sink = Collect::default();
+        let pass = each(|batch, out| {
+            out.send(0, batch.clone());
+            Ok(Flow::Ready)
+        });
+        let nodes = vec![
+            node("numbers", Work::Source(Numbers::new(0, &[5000], 64)), &[]),
+            node("sums", keyed_sum(), &[0]),
+            node("pass", made(vec![pass.clone(), pass]), &[1]),
+            node("out", Work::Sink(Arc::new(sink.clone())), &[2]),
+        ];
+        run(nodes, workers, memory, batch_rows).expect("runs");
+        let sums: Vec<i64> = (0..KEYS)
+            .map(|k| (0..5000).filter(|x: &i64| x % KEYS == k).sum())
+            .collect();
+        assert_eq!(*sink.seen.lock().expect("no panic"), sums);
+    }
+}
+
+/// Where the owner of a key is also the sender of its rows, each owner has rows of one sender only, and the others'
+/// senders must not have to wait for it.
+#[test]
+fn sorted_runs_that_are_dealt_again_by_the_same_key_do_not_wait_for_each_other() {
+    for (workers, memory, batch_rows) in variants() {
+        let sink = Collect::default();
+        let key_again = each(|batch, out| {
+            let order = batch.order().expect("a sorted run");
+            let hash = order.iter().flatten().map(key_hash).collect();
+            out.send(0, batch.clone().with_hash(Some(hash)));
+            Ok(Flow::Ready)
+        });
+        let nodes = vec![
+            node("numbers", Work::Source(Numbers::new(0, &[5000], 64)), &[]),
+            node("sums", keyed_sum(), &[0]),
+            node(
+                "digests",
+                made(vec![
+                    key_again,
+                    StagePlan {
+                        route: Route::Keyed,
+                        ordered: true,
+                        emits: Emits::SortedAtEnd,
+                        ..StagePlan::local("last", |_| Ok(Sorted::default()))
+                    },
+                ]),
+                &[1],
+            ),
+            node("out", Work::Sink(Arc::new(sink.clone())), &[2]),
+        ];
+        run(nodes, workers, memory, batch_rows).expect("runs");
+        let sums: Vec<i64> = (0..KEYS)
+            .map(|k| (0..5000).filter(|x: &i64| x % KEYS == k).sum())
+            .collect();
+        let mut expected = sums;
+        expected.sort_unstable();
+        assert_eq!(
+            *sink.seen.lock().expect("no panic"),
+            expected,
+            "{workers} workers, {memory} bytes, {batch_rows} rows"
+        );
+    }
+}
+
+/// Writes what came, sorted.
+#[derive(Default)]
+struct Sorted(Vec<i64>);
+
+impl Stage for Sorted {
+    fn on_batch(&mut self, batch: Batch, _: &mut dyn Output) -> Result<Flow> {
+        self.0.extend(values(&batch));
+        Ok(Flow::Ready)
+    }
+    fn on_end(&mut self, out: &mut dyn Output) -> Result<Flow> {
+        self.0.sort_unstable();
+        let order = BinaryArray::from_iter_values(self.0.iter().map(|x| x.to_be_bytes()));
+        let all = rows(std::mem::take(&mut self.0));
+        out.send(0, Batch::new(all).with_order(Some(order)));
+        Ok(Flow::Ready)
     }
 }
 

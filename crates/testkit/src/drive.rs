@@ -172,17 +172,18 @@ impl Drive {
     }
 
     fn route(&self, plan: &StagePlan, from: Vec<Vec<Numbered>>) -> Result<Vec<Vec<Numbered>>> {
+        if plan.route == Route::Local {
+            return Ok(from);
+        }
+        let mut all: Vec<Numbered> = from.into_iter().flatten().collect();
+        if plan.ordered {
+            all.sort_by_key(|(piece, _)| *piece);
+        }
         let mut to: Vec<Vec<Numbered>> = vec![Vec::new(); self.workers];
         match plan.route {
-            Route::Local => return Ok(from),
-            Route::Gather => {
-                to[0] = from.into_iter().flatten().collect();
-                if plan.ordered {
-                    to[0].sort_by_key(|(piece, _)| *piece);
-                }
-            }
+            Route::Local | Route::Gather => to[0] = all,
             Route::Keyed => {
-                for (piece, batch) in from.into_iter().flatten() {
+                for (piece, batch) in all {
                     if self.workers == 1 {
                         to[0].push((piece, batch.with_hash(None)));
                         continue;
@@ -209,6 +210,9 @@ impl Drive {
     ) -> Result<Vec<Collected>> {
         let mut all = Vec::new();
         for (worker, batches) in fed.into_iter().enumerate() {
+            if plan.route == Route::Gather && worker > 0 {
+                continue;
+            }
             let mut stage = (plan.make)(StageContext {
                 id: "it".into(),
                 worker,

@@ -107,6 +107,19 @@ impl Calls {
             .any(|slot| slot.plan.order_class() == OrderClass::Place)
     }
 
+    /// How much the states depend on the order of rows.
+    pub(crate) fn order_class(&self) -> OrderClass {
+        let classes = self.slots.iter().map(|slot| slot.plan.order_class());
+        classes.max().unwrap_or(OrderClass::Any)
+    }
+
+    /// The calls that need their rows in order.
+    pub(crate) fn in_order(&self) -> impl Iterator<Item = &str> {
+        let slots = self.slots.iter();
+        let needy = slots.filter(|slot| slot.plan.order_class() > OrderClass::Place);
+        needy.map(|slot| slot.text.as_str())
+    }
+
     /// Which calls' states take a failure of input `input` at this row to heart: `counts(filter)` says whether a
     /// filter lets the row through.
     pub(crate) fn uses(&self, input: usize, mut counts: impl FnMut(usize) -> bool) -> bool {

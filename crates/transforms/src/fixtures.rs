@@ -225,7 +225,7 @@ fn accept(
     }
 }
 
-/// One of: `count` and `sum` (integers), `values` (all numbers, sorted), `first` (by place).
+/// One of: `count` and `sum` (integers), `values` (all numbers, sorted), `first` (by place), `sequence` (row after row).
 #[derive(Debug)]
 struct Small {
     state: &'static str,
@@ -296,6 +296,10 @@ impl Numbers {
             }
             return Ok(());
         }
+        if self.kind == "sequence" {
+            *so_far = Some(digest(so_far.unwrap_or(0), number));
+            return Ok(());
+        }
         let sum = so_far.unwrap_or(0).checked_add(number);
         *so_far = Some(sum.ok_or_else(|| Error::data("an integer sum overflowed"))?);
         Ok(())
@@ -364,6 +368,11 @@ impl Accumulator for Numbers {
     fn clear(&mut self) {
         self.groups = Vec::new();
     }
+}
+
+/// What `previous` makes of numbers, one after another: another order gives something else.
+pub(crate) fn digest(before: i64, number: i64) -> i64 {
+    before.wrapping_mul(31).wrapping_add(number + 7)
 }
 
 struct Values(Vec<Vec<f64>>);

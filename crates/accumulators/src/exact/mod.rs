@@ -18,7 +18,6 @@ pub(crate) use number::{Number, read_varint, round, write_varint};
 pub(crate) use powers::{Cubes, Fourths};
 pub(crate) use products::Products;
 pub(crate) use sums::{Counts, Sums};
-pub(crate) use wide::Big;
 
 /// How many rows the kernels take at a time: their scratch stays in the first-level cache.
 pub(crate) const BLOCK: usize = kernel::BLOCK;

@@ -1,6 +1,5 @@
 //! The slow road: sums of any binary numbers at all, one big integer per group that needs it.
 
-use super::kernel::decode;
 use super::number::{Number, bits, extract};
 
 /// Additions after which carries are settled: each puts less than 2^33 into a limb.
@@ -35,14 +34,6 @@ impl Big {
         if self.additions >= PATIENCE {
             self.settle();
         }
-    }
-
-    /// Adds the product of two finite numbers.
-    pub fn add_product(&mut self, x: f64, y: f64) {
-        let ((x_negative, x, a), (y_negative, y, b)) = (decode(x), decode(y));
-        let product = u128::from(x) * u128::from(y);
-        let words = [product as u64, (product >> 64) as u64];
-        self.add(x_negative != y_negative, &words, a + b);
     }
 
     /// Adds another number.

@@ -6,7 +6,7 @@ use arrow_array::{Array, ArrayRef, UInt32Array};
 use arrow_cast::display::array_value_to_string;
 use arrow_schema::{DataType, Field};
 use arrow_select::take::take;
-use dataflow_core::accumulator::{Accepted, Argument, Call, CallProblem};
+use dataflow_core::accumulator::{Accepted, Argument, Call, CallProblem, OrderClass};
 use dataflow_core::component::{Build, Component};
 use dataflow_core::{Accumulator, Groups, Place, Places, Value};
 
@@ -80,11 +80,20 @@ pub(crate) fn value(component: &Component, call: &Call, columns: &[ArrayRef]) ->
         types,
         fields.iter().map(|f| f.data_type()).collect::<Vec<_>>()
     );
-    let shuffled: Vec<u32> = shuffled(rows);
+    let free = accepted.plan.order_class() <= OrderClass::Place;
+    let order: Vec<u32> = if free {
+        shuffled(rows)
+    } else {
+        (0..rows as u32).collect()
+    };
     let mut others = vec![
-        fed(&accepted, &columns, &shuffled, 1),
-        fed(&accepted, &columns, &shuffled, 7),
-        apart(&accepted, &columns, &shuffled),
+        fed(&accepted, &columns, &order, 1),
+        fed(&accepted, &columns, &order, 7),
+        if free {
+            apart(&accepted, &columns, &order)
+        } else {
+            in_runs(&accepted, &columns, &order)
+        },
     ];
     others.push(restored(&accepted, others[2].as_ref()));
     for other in others {
@@ -141,6 +150,18 @@ fn apart(accepted: &Accepted, columns: &[ArrayRef], rows: &[u32]) -> Box<dyn Acc
         // The last group has no rows.
         let state = made.state(&[3, 2, 0, 1]).expect("has a state");
         into.merge(&[0, 0, 0, 0], &state).expect("is a state");
+    }
+    into
+}
+
+/// Runs of two rows each, merged in order.
+fn in_runs(accepted: &Accepted, columns: &[ArrayRef], rows: &[u32]) -> Box<dyn Accumulator> {
+    let mut into = accepted.plan.make();
+    into.resize(1);
+    for run in rows.chunks(2) {
+        let run = fed(accepted, columns, run, 2);
+        let state = run.state(&[0]).expect("has a state");
+        into.merge(&[0], &state).expect("is a state");
     }
     into
 }

@@ -1,9 +1,8 @@
-//! The exact trapezoid sum of y over x, along the rows of each group in the order of their places.
+//! The exact trapezoid sum of y over x, along the rows of each group in the order in which they come.
 //!
 //! What is added for two neighbours is `(y1 + y2) (x2 - x1)`, without rounding, so only *which* rows are neighbours depends
-//! on order. Rows at consecutive places are neighbours for certain; of such a run only the two ends are kept. Between runs a
-//! row may still come from elsewhere, so these are joined when the value is asked for. The state is a function of the rows:
-//! the sum over its runs, and their ends.
+//! on order. The state of a run of rows is the sum over it and its two ends; a run that lies behind another one is appended
+//! by joining the last row of the one with the first row of the other.
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Float64Type, Int64Type};
@@ -12,11 +11,11 @@ use arrow_buffer::NullBuffer;
 use arrow_cast::cast;
 use arrow_schema::{DataType, TimeUnit};
 use dataflow_core::accumulator::{Accepted, Call, CallProblem, OrderClass, Reading};
-use dataflow_core::{Error, Places, Result};
+use dataflow_core::{Places, Result};
 
 use super::bytes::{Tally, ordered, values};
 use super::{not_numbers, number};
-use crate::exact::{BLOCK, Big, Counts, Number, Products, Sums, read_varint, write_varint};
+use crate::exact::{BLOCK, Counts, Number, Products, Sums, read_varint, write_varint};
 use crate::states::options::Options;
 
 /// What x is: doubles, or whole ticks of which so many make one.
@@ -59,8 +58,7 @@ pub(crate) fn accept(call: &Call, usage: &'static str) -> Result<Accepted, CallP
         odd: Sums::of_floats(),
         sums: Products::default(),
         counts: Counts::default(),
-        tracks: Vec::new(),
-        bytes: 0,
+        runs: Vec::new(),
     };
     let (reading, output) = (Reading::of("integral"), DataType::Float64);
     let (state, coerce) = ("trapezoids", vec![y, x]);
@@ -69,7 +67,7 @@ pub(crate) fn accept(call: &Call, usage: &'static str) -> Result<Accepted, CallP
         reading,
         output,
         coerce,
-        OrderClass::Place,
+        OrderClass::Neighbours,
         make,
     ))
 }
@@ -77,75 +75,21 @@ pub(crate) fn accept(call: &Call, usage: &'static str) -> Result<Accepted, CallP
 /// A row: x as the bits of a double, or as ticks.
 #[derive(Clone, Copy, Debug)]
 struct Point {
-    place: u64,
     x: u64,
     y: f64,
 }
 
-/// Rows at consecutive places, of which the ends are kept (twice the same, for a single row).
+impl Point {
+    fn is(&self, other: &Point) -> bool {
+        self.x == other.x && self.y.to_bits() == other.y.to_bits()
+    }
+}
+
+/// The ends of rows that follow one another (twice the same, for a single row).
 #[derive(Clone, Copy, Debug)]
 struct Run {
     first: Point,
     last: Point,
-}
-
-/// The runs of a group; those up to `tidy` are in order and as long as they can be.
-#[derive(Clone, Debug, Default)]
-struct Track {
-    runs: Vec<Run>,
-    tidy: usize,
-}
-
-impl Track {
-    /// Adds a run behind all others if it belongs there, joined with the last one if they touch.
-    fn push(&mut self, run: Run, join: &mut impl FnMut(Point, Point)) {
-        let tidy = self.tidy == self.runs.len();
-        match self.runs.last_mut() {
-            Some(last) if last.last.place.wrapping_add(1) == run.first.place => {
-                join(last.last, run.first);
-                last.last = run.last;
-            }
-            Some(last) if tidy && last.last.place > run.first.place => {
-                self.runs.push(run);
-            }
-            _ => {
-                self.tidy += usize::from(tidy);
-                self.runs.push(run);
-            }
-        }
-    }
-
-    /// Puts all runs in order and joins those that touch.
-    fn settle(&mut self, join: &mut impl FnMut(Point, Point)) {
-        if self.tidy == self.runs.len() {
-            return;
-        }
-        self.runs.sort_unstable_by_key(|run| run.first.place);
-        let mut runs = std::mem::take(&mut self.runs);
-        self.tidy = 0;
-        // In place: what is pushed is never more than what was taken.
-        let mut kept = 0;
-        for i in 1..runs.len() {
-            let run = runs[i];
-            if runs[kept].last.place.wrapping_add(1) == run.first.place {
-                join(runs[kept].last, run.first);
-                runs[kept].last = run.last;
-            } else {
-                kept += 1;
-                runs[kept] = run;
-            }
-        }
-        runs.truncate(kept + 1);
-        self.tidy = runs.len();
-        self.runs = runs;
-    }
-
-    /// Settles once so much came out of order that the runs may be half as many.
-    fn settle_sometimes(&mut self, join: &mut impl FnMut(Point, Point)) {
-        if self.runs.len() > 2 * self.tidy + 64 {
-            self.settle(join);
-        }
-    }
 }
 
 /// `(y1 + y2) (x2 - x1)` as exact products of doubles.
@@ -226,26 +170,12 @@ struct Integral {
     counts: Counts,
     /// Never has a sum, only notes of rows that are not finite.
     odd: Sums,
-    /// Twice the sum over all runs.
+    /// Twice the sum over each group's run.
     sums: Products,
-    tracks: Vec<Track>,
-    bytes: usize,
+    runs: Vec<Option<Run>>,
 }
 
 impl Integral {
-    /// The runs of a group in order, and twice the sum over them.
-    fn settled(&self, group: usize) -> (Vec<Run>, Number) {
-        let mut track = self.tracks[group].clone();
-        let mut sum = Big::default();
-        track.settle(&mut |from, to| self.join_exactly(&mut sum, from, to));
-        sum.add_number(&self.sums.number(group));
-        (track.runs, sum.number())
-    }
-
-    fn join_exactly(&self, sum: &mut Big, from: Point, to: Point) {
-        trapezoid(self.axis, from, to, |y, width| sum.add_product(y, width));
-    }
-
     fn value_of(&self, group: usize) -> Option<f64> {
         if self.counts.of(group) == 0 {
             return None;
@@ -253,27 +183,22 @@ impl Integral {
         if self.odd.strange(group).is_some() {
             return Some(f64::NAN);
         }
-        let (runs, inner) = self.settled(group);
-        let mut sum = Big::default();
-        sum.add_number(&inner);
-        for pair in runs.windows(2) {
-            self.join_exactly(&mut sum, pair[0].last, pair[1].first);
-        }
         let twice = match self.axis {
             Axis::Float => 2,
             Axis::Ticks(per_one) => 2 * per_one,
         };
-        Some(sum.number().divided_by(twice))
+        Some(self.sums.number(group).divided_by(twice))
     }
 
-    /// Takes a run in; `terms` takes what lies between it and a run that it touches.
-    fn push(&mut self, group: usize, run: Run, terms: &mut Terms<'_>) {
-        let track = &mut self.tracks[group];
-        let before = track.runs.capacity();
-        let join = &mut |from, to| terms.join(group as u32, from, to);
-        track.push(run, join);
-        track.settle_sometimes(join);
-        self.bytes += (track.runs.capacity() - before) * size_of::<Run>();
+    /// Appends a run; `terms` takes what lies between it and the rows before.
+    fn append(&mut self, group: usize, run: Run, terms: &mut Terms<'_>) {
+        match &mut self.runs[group] {
+            Some(before) => {
+                terms.join(group as u32, before.last, run.first);
+                before.last = run.last;
+            }
+            none => *none = Some(run),
+        }
     }
 
     /// Lends the sums to `work`, which may then use the rest.
@@ -302,16 +227,28 @@ fn axis_bits(axis: Axis, column: &ArrayRef) -> Result<Vec<u64>> {
     })
 }
 
+/// Takes a row off the front of the bytes of a state.
+fn point(bytes: &mut &[u8]) -> Option<Point> {
+    let mut word = || {
+        let (word, rest) = bytes.split_first_chunk::<8>()?;
+        *bytes = rest;
+        Some(u64::from_le_bytes(*word))
+    };
+    Some(Point {
+        x: word()?,
+        y: f64::from_bits(word()?),
+    })
+}
+
 impl Tally for Integral {
     fn resize(&mut self, groups: usize) {
         self.counts.resize(groups);
         self.odd.resize(groups);
         self.sums.resize(groups);
-        self.tracks
-            .resize_with(groups.max(self.tracks.len()), Track::default);
+        self.runs.resize(groups.max(self.runs.len()), None);
     }
 
-    fn add(&mut self, groups: Option<&[u32]>, columns: &[ArrayRef], places: &Places) -> Result<()> {
+    fn add(&mut self, groups: Option<&[u32]>, columns: &[ArrayRef], _: &Places) -> Result<()> {
         let y: &Float64Array = columns[0].as_primitive();
         let x = axis_bits(self.axis, &columns[1])?;
         let nulls = NullBuffer::union(columns[0].nulls(), columns[1].nulls());
@@ -323,44 +260,34 @@ impl Tally for Integral {
                 }
                 let group = groups.map_or(0, |groups| groups[row] as usize);
                 this.counts.raise(group, 1);
-                let Some(place) = places.get(row) else {
-                    return Err(Error::internal("an integral needs the places of its rows"));
-                };
                 let point = Point {
-                    place: place.0,
                     x: x[row],
                     y: y.value(row),
                 };
                 if point.y.is_finite() && (!float || f64::from_bits(point.x).is_finite()) {
                     let (first, last) = (point, point);
-                    this.push(group, Run { first, last }, terms);
+                    this.append(group, Run { first, last }, terms);
                 } else {
                     this.odd.note(group, f64::NAN);
                 }
             }
-            Ok(())
-        })
+        });
+        Ok(())
     }
 
     fn write(&self, group: usize, out: &mut Vec<u8>) {
-        let (runs, sum) = self.settled(group);
         self.counts.write(group, out);
         self.odd.write(group, out);
-        sum.write(out);
-        write_varint(runs.len() as u64, out);
-        let mut before = 0;
-        let point = |point: &Point, out: &mut Vec<u8>| {
+        self.sums.number(group).write(out);
+        let ends = match &self.runs[group] {
+            None => vec![],
+            Some(run) if run.first.is(&run.last) => vec![run.first],
+            Some(run) => vec![run.first, run.last],
+        };
+        write_varint(ends.len() as u64, out);
+        for point in ends {
             out.extend_from_slice(&point.x.to_le_bytes());
             out.extend_from_slice(&point.y.to_bits().to_le_bytes());
-        };
-        for run in &runs {
-            write_varint(run.first.place.wrapping_sub(before), out);
-            write_varint(run.last.place - run.first.place, out);
-            before = run.last.place;
-            point(&run.first, out);
-            if run.last.place != run.first.place {
-                point(&run.last, out);
-            }
         }
     }
 
@@ -368,30 +295,18 @@ impl Tally for Integral {
         self.counts.read(group, bytes)?;
         self.odd.read(group, bytes)?;
         self.sums.merge(group, &Number::read(bytes)?);
-        let runs = read_varint(bytes)?;
-        let word = |bytes: &mut &[u8]| {
-            let (word, rest) = bytes.split_first_chunk::<8>()?;
-            *bytes = rest;
-            Some(u64::from_le_bytes(*word))
+        let ends = read_varint(bytes)?;
+        if ends == 0 {
+            return Some(());
+        }
+        let first = point(bytes)?;
+        let last = match ends {
+            1 => first,
+            2 => point(bytes)?,
+            _ => return None,
         };
-        let mut before = 0_u64;
-        self.with_terms(|this, terms| {
-            for _ in 0..runs {
-                let place = before.wrapping_add(read_varint(bytes)?);
-                before = place.wrapping_add(read_varint(bytes)?);
-                let point = |place, bytes: &mut &[u8]| {
-                    let (x, y) = (word(bytes)?, f64::from_bits(word(bytes)?));
-                    Some(Point { place, x, y })
-                };
-                let first = point(place, bytes)?;
-                let last = match before == place {
-                    true => first,
-                    false => point(before, bytes)?,
-                };
-                this.push(group, Run { first, last }, terms);
-            }
-            Some(())
-        })
+        self.with_terms(|this, terms| this.append(group, Run { first, last }, terms));
+        Some(())
     }
 
     fn settle(&mut self, terms: usize) {
@@ -403,15 +318,14 @@ impl Tally for Integral {
     }
 
     fn bytes(&self) -> usize {
-        let tracks = self.tracks.capacity() * size_of::<Track>() + self.bytes;
-        self.counts.bytes() + self.odd.bytes() + self.sums.bytes() + tracks
+        let runs = self.runs.capacity() * size_of::<Option<Run>>();
+        self.counts.bytes() + self.odd.bytes() + self.sums.bytes() + runs
     }
 
     fn clear(&mut self) {
         self.counts.clear();
         self.odd.clear();
         self.sums.clear();
-        self.tracks = Vec::new();
-        self.bytes = 0;
+        self.runs = Vec::new();
     }
 }

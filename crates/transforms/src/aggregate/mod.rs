@@ -1,11 +1,13 @@
 //! `aggregate`: numbers that summarise all rows, or the rows of each key.
 //!
 //! Each worker first reduces its own rows in a bounded table (`partial`), and states travel to the owner of their key; rows
-//! that seldom share a key travel themselves (`passing`). The owner merges and spills what does not fit (`total`).
+//! that seldom share a key travel themselves (`passing`). The owner merges and spills what does not fit (`total`). Where a call
+//! needs its rows in order, all of them travel, and the owner takes them in as they come (`in_order`).
 
 mod distinct;
 mod groups;
 mod hashing;
+mod in_order;
 mod nearby;
 mod pairs;
 mod partial;
@@ -94,7 +96,6 @@ impl TransformConfig for Aggregate {
             .collect();
         let fine = self.names_differ(&fields, check);
         let computations = Computations::check(&self.compute.0, &input.schema, &fields, check)?;
-        let fine = self.order_classes(&computations, check) && fine;
         let keys = keys.filter(|_| fine && self.window.is_none())?;
         if keys.is_empty() && self.compute.0.is_empty() {
             check.error("there is nothing to compute: say `by`, or `compute.name = \"...\"`");
@@ -140,33 +141,6 @@ impl Aggregate {
                     None,
                 );
                 fine = false;
-            }
-        }
-        fine
-    }
-
-    /// Whether all calls can be merged in any order; others need what is not there yet.
-    fn order_classes(&self, computations: &Computations, check: &mut Check<'_>) -> bool {
-        let mut fine = true;
-        for call in computations.calls() {
-            if matches!(
-                call.accepted.plan.order_class(),
-                OrderClass::Any | OrderClass::Place
-            ) {
-                continue;
-            }
-            fine = false;
-            let line = self
-                .compute
-                .iter()
-                .find(|(_, text)| text.contains(&call.name));
-            let message = format!(
-                "`{}` needs its rows in order, which `aggregate` does not offer yet",
-                call.text
-            );
-            match line {
-                Some((_, text)) => check.error_at(text, message, None),
-                None => check.error(message),
             }
         }
         fine
@@ -258,6 +232,9 @@ impl Transform for Checked {
     }
 
     fn stages(&self) -> Vec<StagePlan> {
+        if self.work.calls.order_class() > OrderClass::Place {
+            return in_order::stages(&self.work);
+        }
         if self.work.keys.is_empty() {
             return one_group::stages(&self.work, "partial sums", "totals");
         }
@@ -311,10 +288,31 @@ impl Transform for Checked {
                 count(calls.states(), "state", "states")
             ));
         }
-        if calls.places() {
-            lines.push("depends on the places of rows".into());
-        }
+        lines.extend(order_of_rows(calls));
         lines
+    }
+}
+
+/// How the calls depend on the order of rows, for `explain`.
+fn order_of_rows(calls: &Calls) -> Option<String> {
+    let named = || {
+        let calls: Vec<&str> = calls.in_order().collect();
+        calls.join(", ")
+    };
+    match calls.order_class() {
+        _ if calls.len() == 0 => None,
+        OrderClass::Any => Some("rows may come in any order".into()),
+        OrderClass::Place => {
+            Some("depends on the places of rows, which may come in any order".into())
+        }
+        OrderClass::Neighbours => Some(format!(
+            "takes rows in order, for the neighbours in {}",
+            named()
+        )),
+        OrderClass::Sequence => Some(format!(
+            "takes rows in order and cannot spill its groups, for the sequence in {}",
+            named()
+        )),
     }
 }
 

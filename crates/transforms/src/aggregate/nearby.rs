@@ -2,7 +2,7 @@
 //!
 //! With many groups and many calls, every row of a batch touches another cache line of every state, and the aggregation
 //! waits for memory. So rows are gathered until there are several for each line, sorted by group (a counting sort over
-//! ranges of groups), and then taken in. Accumulators do not depend on the order of rows, so results stay the same.
+//! ranges of groups), and then taken in. The rows of a group stay in the order in which they came.
 
 use arrow_array::{Array, ArrayRef, UInt32Array};
 use arrow_schema::DataType;
@@ -49,6 +49,7 @@ impl Nearby {
     ) -> Result<()> {
         let bytes: usize = inputs.iter().map(|input| width(input) * groups.len()).sum();
         if states.bytes() < IN_CACHE || bytes > self.limit / 8 || !inputs.iter().all(is_plain) {
+            self.settle(states)?;
             return states.update(Some(groups), groups.len(), inputs, places);
         }
         self.bytes += bytes + 4 * groups.len();

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use arrow_array::{Array, ArrayRef, RecordBatch};
+use arrow_array::{Array, ArrayRef, RecordBatch, RecordBatchOptions};
 use arrow_schema::{Field, Schema};
 use dataflow_core::{Batch, Places, Result};
 
@@ -45,7 +45,10 @@ impl Passing {
             .chain(inputs.map(|(at, array)| named(INPUT, at, array)))
             .collect();
         let columns = rows.keys.into_iter().chain(rows.inputs).collect();
-        let batch = RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)?;
+        // A call such as `count(*)` has no input.
+        let options = RecordBatchOptions::new().with_row_count(Some(rows.rows));
+        let schema = Arc::new(Schema::new(fields));
+        let batch = RecordBatch::try_new_with_options(schema, columns, &options)?;
         let places = match self.work.calls.places() {
             true => rows.places,
             false => Places::Unknown,

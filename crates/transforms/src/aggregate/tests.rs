@@ -2,12 +2,14 @@
 
 use std::sync::Arc;
 
+use arrow_array::cast::AsArray;
+use arrow_array::types::Float64Type;
 use arrow_array::{Array, ArrayRef, BooleanArray, Float64Array, RecordBatch};
 use dataflow_core::transform::Columns;
 use dataflow_testkit::Drive;
 
 use super::Aggregate;
-use crate::fixtures::{build, build_real, drives, plain, problems, rows};
+use crate::fixtures::{build, build_real, digest, drives, plain, problems, rows};
 
 fn names(rows: &RecordBatch) -> Vec<String> {
     rows.schema()
@@ -234,7 +236,6 @@ fn wrong_aggregations_are_said() {
             "by = [\"alpha\"]\nwindow = { type = \"tumbling\" }",
             "windows are not available yet",
         ),
-        ("compute.p = \"previous(alpha)\"", "in order"),
         ("", "nothing to compute"),
         ("compute = [\"count(*)\"]", "a table"),
     ] {
@@ -304,4 +305,94 @@ fn the_real_accumulators_give_the_same_bits_everywhere() {
             }
         }
     }
+}
+
+#[test]
+fn rows_of_a_group_are_taken_in_order() {
+    let lines: Vec<String> = (0..600_u64)
+        .map(|i| format!("k{} {}", i.wrapping_mul(7919) % 5, i.wrapping_mul(31) % 101))
+        .collect();
+    let input = rows(&format!("k:dict n:i64\n{}", lines.join("\n")));
+    let of = |key: Option<u64>| {
+        let numbers =
+            (0..600_u64).filter(|i| key.is_none_or(|key| i.wrapping_mul(7919) % 5 == key));
+        numbers.fold(0, |before, i| {
+            digest(before, (i.wrapping_mul(31) % 101) as i64)
+        })
+    };
+    let groups: Vec<String> = (0..5).map(|k| format!("k{k} {}", of(Some(k)))).collect();
+    for (by, expected) in [
+        ("", format!("p:i64\n{}", of(None))),
+        ("by = [\"k\"]\n", format!("k p:i64\n{}", groups.join("\n"))),
+    ] {
+        let config = format!("{by}compute.p = \"previous(n)\"");
+        let aggregate = build::<Aggregate>(&config, &input);
+        for drive in drives().into_iter().filter(|drive| drive.memory > 1) {
+            let outcome = drive.run(aggregate.as_ref(), &input).expect("runs");
+            assert_eq!(plain(&outcome.rows()), plain(&rows(&expected)), "{drive:?}");
+        }
+    }
+    let aggregate = build::<Aggregate>("by = [\"k\"]\ncompute.p = \"previous(n)\"", &input);
+    let drive = Drive {
+        memory: 1,
+        ..Drive::default()
+    };
+    let error = drive.run(aggregate.as_ref(), &input).expect_err("no room");
+    assert!(error.to_string().contains("previous(n)"), "{error}");
+}
+
+#[test]
+fn neighbours_are_the_same_with_and_without_spilling() {
+    let value = |i: u64| (i % 17) as f64 / 3.0 - 2.0;
+    let lines: Vec<String> = (0..400_u64)
+        .map(|i| {
+            format!(
+                "k{} {} {}",
+                i.wrapping_mul(7919) % 37,
+                value(i),
+                i * i % 1009
+            )
+        })
+        .collect();
+    let input = rows(&format!("k:dict y:f64 x:i64\n{}", lines.join("\n")));
+    let config = "compute.area = \"integral(y, x)\"\ncompute.some = \"integral(y, x) filter (where y > 0)\"\n\
+        compute.first = \"first(x)\"\ncompute.last = \"last(y)\"\ncompute.rows = \"count(*)\"";
+    for by in ["", "by = [\"k\"]\n"] {
+        let aggregate = build_real::<Aggregate>(&format!("{by}{config}"), &input);
+        let expected = Drive::default()
+            .run(aggregate.as_ref(), &input)
+            .expect("runs");
+        let area = expected.rows().column(usize::from(!by.is_empty())).clone();
+        let first = |key: u64| {
+            let mine = |i: &u64| by.is_empty() || i.wrapping_mul(7919) % 37 == key;
+            let rows: Vec<u64> = (0..400).filter(mine).collect();
+            let pairs = rows.windows(2).map(|pair| {
+                let width = (pair[1] * pair[1] % 1009) as f64 - (pair[0] * pair[0] % 1009) as f64;
+                (value(pair[0]) + value(pair[1])) / 2.0 * width
+            });
+            pairs.sum::<f64>()
+        };
+        let found = area.as_primitive::<Float64Type>().value(0);
+        assert!((found - first(0)).abs() < 1e-6, "{found} {}", first(0));
+        for mut drive in drives() {
+            drive.piece_rows = drive.piece_rows.max(3);
+            let outcome = drive.run(aggregate.as_ref(), &input).expect("runs");
+            assert_eq!(outcome.rows(), expected.rows(), "{by} {drive:?}");
+            assert_eq!(
+                outcome.spilled_runs > 0,
+                drive.memory == 1 && !by.is_empty()
+            );
+        }
+        let empty = Drive::default()
+            .run(aggregate.as_ref(), &input.slice(0, 0))
+            .expect("runs");
+        assert_eq!(empty.rows().num_rows(), usize::from(by.is_empty()));
+    }
+    let lines = build_real::<Aggregate>(config, &input).explain();
+    assert!(
+        lines
+            .iter()
+            .any(|line| line.contains("in order, for the neighbours in integral(y, x)")),
+        "{lines:?}"
+    );
 }

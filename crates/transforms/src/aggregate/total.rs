@@ -12,6 +12,7 @@ use dataflow_core::units::Bytes;
 use dataflow_core::{Batch, Error, Flow, Output, Result, Stage, StageContext};
 
 use super::groups::{Groups, InOrder};
+use super::in_order;
 use super::nearby::Nearby;
 use super::partial::batch_bytes;
 use super::parts::Parts;
@@ -104,6 +105,7 @@ impl Total {
         if self.groups.len() == 0 {
             return Ok(());
         }
+        in_order::may_spill(&self.work.calls, &self.context)?;
         self.nearby.settle(&mut self.states)?;
         let order = self.groups.sorted(&self.work.order)?;
         let target = piece_bytes(self.context.memory);

@@ -57,6 +57,8 @@ pub(crate) struct Rows {
     pub(crate) inputs: Vec<ArrayRef>,
     pub(crate) rows: usize,
     pub(crate) places: Places,
+    /// Sort keys, where the rows are of a sorted run.
+    pub(crate) order: Option<BinaryArray>,
 }
 
 /// Reducing pays where the states are so many times smaller than the rows that went into them.
@@ -102,6 +104,7 @@ impl Work {
             inputs,
             rows: kept_batch.len(),
             places: kept_batch.places().clone(),
+            order: kept_batch.order().cloned(),
         })
     }
 
