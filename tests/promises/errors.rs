@@ -510,7 +510,7 @@ fn rows_that_are_printed_as_they_come_are_alone() {
     }
     let pipeline = format!("{source}{}{}", console("one", ""), console("two", ""));
     let outcome = run(place.path(), &pipeline, &["--quiet"]).expect_code(0);
-    let table = "rows:\nn  t\n─  ─\n1  x\n2  y\n\n";
+    let table = "rows\nn  t\n─  ─\n1  x\n2  y\n\n";
     assert_eq!(outcome.stdout, format!("{table}{table}"));
 }
 

@@ -781,7 +781,8 @@ fn a_bad_row_behind_what_was_wanted_never_fails_a_run() {
             "on_error = \"drop\"\nmax_errors = 0\n",
             "on_error = \"drop\"\nmax_errors = \"0%\"\n",
         ] {
-            let text = file_source("rows", &path, "columns.t = \"text\"\n")
+            let text = "[params]\nout = \"out\"\n".to_string()
+                + &file_source("rows", &path, "columns.t = { type = \"text\" }\n")
                 + "[transforms.parsed]\ntype = \"select\"\ninputs = [\"rows\"]\ncompute.n = \"cast(t as bigint)\"\n"
                 + more
                 + "[transforms.few]\ntype = \"limit\"\ninputs = [\"parsed\"]\nrows = 5\n[sinks.out]\ntype = \"file\"\ninputs = [\"few\"]\npath = \"${out}/few.csv\"\n";

@@ -114,7 +114,8 @@ impl Table {
         }
         let rows = || titles.iter().chain(&self.head).chain(&tail);
         let columns = Columns::fit(&self.schema, rows(), self.width);
-        let mut lines: Vec<String> = self.title.iter().cloned().collect();
+        let title = self.title.iter().map(|title| shortened(title));
+        let mut lines: Vec<String> = title.collect();
         for (number, block) in columns.blocks.iter().enumerate() {
             if number > 0 {
                 lines.push(String::new());
@@ -161,9 +162,6 @@ impl Writer for Table {
     fn commit(&mut self) -> Result<()> {
         let mut text = self.lines()?.join("\n");
         text.push('\n');
-        if let Some(title) = &self.title {
-            text = format!("{}:\n{text}\n", shortened(title));
-        }
         let printed = self.stdout.write_all(text.as_bytes());
         printed
             .and_then(|()| self.stdout.flush())

@@ -130,7 +130,7 @@ fn folders_become_columns_and_are_skipped_by_conditions() {
     assert_eq!(
         explained,
         [
-            "3 csv files, 12B",
+            "3 csv files, 12 B",
             "skips 1 files by their folders or names"
         ]
     );
