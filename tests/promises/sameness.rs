@@ -698,7 +698,7 @@ fn bad_rows_are_the_same_rows_for_any_workers_and_batches() {
 fn with_words() -> tempfile::TempDir {
     let folder = tempfile::tempdir().expect("a folder");
     // The first rows are not judged yet; when all have come, the share is small again.
-    let is_word = |row: usize| row <= 5 || ((900..2000).contains(&row) && row % 70 == 0);
+    let is_word = |row: usize| row <= 5 || ((900..2000).contains(&row) && row.is_multiple_of(70));
     let line = |row: usize| match is_word(row) {
         true => "x\n".to_string(),
         false => format!("{row}\n"),
