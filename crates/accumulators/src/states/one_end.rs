@@ -38,7 +38,9 @@ impl OneEnd {
 
     /// Takes rows in; says whether a key was met that stands for none.
     fn take_in(&mut self, groups: Groups<'_>, column: &ArrayRef) -> Result<bool> {
-        if let (Groups::One, Some(end)) = (groups, self.of_doubles(column)) {
+        if let Groups::One = groups
+            && let Some(end) = self.of_doubles(column)
+        {
             self.keys[0] = self.nearer(self.keys[0], end);
             return Ok(false);
         }
