@@ -76,6 +76,16 @@ fn groups_take_the_same_for_more_rows() {
 }
 
 #[test]
+fn integrals_over_rows_that_take_turns_take_the_same_for_more_rows() {
+    for by in ["by = [\"device\"]\n", ""] {
+        let body = format!(
+            "[transforms.areas]\ntype = \"aggregate\"\ninputs = [\"rows\"]\n{by}compute.area = \"integral(y, x)\"\ncompute.some = \"integral(y, x) filter (where y < 0.5)\"\n[sinks.none]\ntype = \"null\"\ninputs = [\"areas\"]\n"
+        );
+        constant_over_rows("integral", 1_000_000, many(), &body);
+    }
+}
+
+#[test]
 fn a_text_file_takes_the_same_for_more_rows() {
     let body = "[sinks.file]\ntype = \"file\"\ninputs = [\"rows\"]\npath = \"rows.csv\"\n";
     constant_over_rows("a CSV file", 1_000_000, many() / 2, body);

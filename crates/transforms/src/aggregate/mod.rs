@@ -71,7 +71,8 @@ impl Configured for Aggregate {
             The cost per row is one hash lookup per key column after the first, one more for key columns that are not \
             dictionaries, and that of the accumulators. Each worker reduces its own rows first, unless it finds that \
             rows seldom share a key. The memory is that of the groups, on each worker for its own rows and again for \
-            the keys that it owns. What is over the budget is spilled to disk in sorted runs and \
+            the keys that it owns. Where a call needs its rows in order (`integral`), nothing is reduced first: all rows go \
+            to the owners of their keys, or to one worker where there are no keys. What is over the budget is spilled to disk in sorted runs and \
             merged at the end. One group cannot be split: where the state of a single group (the exact mode of a \
             billion different values) is far over the budget, the run stops and says so.",
         example: "by = [\"device\"]\ncompute.mean_temperature = \"mean(temperature)\"\ncompute.rows = \"count(*)\"\n",
