@@ -338,7 +338,7 @@ mod tests {
         };
         let batch = |values: &[i64]| run(&[values]).next().expect("reads").expect("a batch");
         let mut merge = Merge::new(2);
-        let mut next = |merge: &mut Merge| match merge.next(10).expect("merges") {
+        let next = |merge: &mut Merge| match merge.next(10).expect("merges") {
             Merged::Rows(batch) => Ok(batch
                 .rows()
                 .column(0)
