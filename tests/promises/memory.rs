@@ -1,6 +1,4 @@
-//! Constant memory: ten times the rows, the same peak; more files, larger row groups and more keys do not change that.
-//!
-//! With `DATAFLOW_SOAK` in the environment the long runs are five to ten times as long.
+//! Constant memory: fifty times the rows, the same peak; more files, larger row groups and more keys do not change that.
 
 use std::fmt::Write as _;
 use std::io::Read;
@@ -22,14 +20,8 @@ const MEBIBYTE: u64 = 1 << 20;
 /// threads hold some at one moment is the scheduler's choice.
 const SLACK: u64 = 6 * MEBIBYTE;
 
-fn soak() -> bool {
-    std::env::var_os("DATAFLOW_SOAK").is_some()
-}
-
-/// Ten million rows, or fifty.
-fn many() -> u64 {
-    if soak() { 50_000_000 } else { 10_000_000 }
-}
+/// So many rows, against a million.
+const MANY: u64 = 50_000_000;
 
 /// Fails unless the larger input took no more memory than the smaller, a tenth and the slack aside.
 fn constant(what: &str, small: u64, large: u64) {
@@ -66,32 +58,42 @@ fn constant_over_rows(what: &str, few: u64, many: u64, body: &str) {
 #[test]
 fn a_filter_takes_the_same_for_more_rows() {
     let body = "[transforms.kept]\ntype = \"filter\"\ninputs = [\"rows\"]\nwhere = \"y < 0.9 and x >= 0 and device is not null\"\n[sinks.none]\ntype = \"null\"\ninputs = [\"kept\"]\n";
-    constant_over_rows("filter", 1_000_000, many(), body);
+    constant_over_rows("filter", 1_000_000, MANY, body);
 }
 
 #[test]
 fn groups_take_the_same_for_more_rows() {
     let body = "[transforms.groups]\ntype = \"aggregate\"\ninputs = [\"rows\"]\nby = [\"device\"]\ncompute.rows = \"count(*)\"\ncompute.mean = \"mean(y)\"\ncompute.p99 = \"quantile(y, 0.99)\"\ncompute.last = \"last(x)\"\n[sinks.none]\ntype = \"null\"\ninputs = [\"groups\"]\n";
-    constant_over_rows("aggregate", 1_000_000, many(), body);
+    constant_over_rows("aggregate", 1_000_000, MANY, body);
+}
+
+#[test]
+fn integrals_over_rows_that_take_turns_take_the_same_for_more_rows() {
+    for by in ["by = [\"device\"]\n", ""] {
+        let body = format!(
+            "[transforms.areas]\ntype = \"aggregate\"\ninputs = [\"rows\"]\n{by}compute.area = \"integral(y, x)\"\ncompute.some = \"integral(y, x) filter (where y < 0.5)\"\n[sinks.none]\ntype = \"null\"\ninputs = [\"areas\"]\n"
+        );
+        constant_over_rows("integral", 1_000_000, MANY, &body);
+    }
 }
 
 #[test]
 fn a_text_file_takes_the_same_for_more_rows() {
     let body = "[sinks.file]\ntype = \"file\"\ninputs = [\"rows\"]\npath = \"rows.csv\"\n";
-    constant_over_rows("a CSV file", 1_000_000, many() / 2, body);
+    constant_over_rows("a CSV file", 1_000_000, MANY / 2, body);
 }
 
 #[test]
 fn sorting_takes_the_same_for_more_rows() {
     let body = "[transforms.sorted]\ntype = \"sort\"\ninputs = [\"rows\"]\nby = \"y\"\n[sinks.none]\ntype = \"null\"\ninputs = [\"sorted\"]\n";
     // The shorter one has as many runs already as are merged at a time.
-    constant_over_rows("sort", 2_500_000, many() * 3 / 5, body);
+    constant_over_rows("sort", 2_500_000, MANY * 3 / 5, body);
 }
 
 #[test]
 fn whoever_reads_slowly_is_waited_for() {
     let folder = tempfile::tempdir().expect("a folder");
-    let peaks = [1_000_000, many() / 2].map(|rows| slow_peak(folder.path(), rows));
+    let peaks = [1_000_000, MANY / 2].map(|rows| slow_peak(folder.path(), rows));
     constant("a slow reader", peaks[0], peaks[1]);
 }
 
@@ -246,25 +248,65 @@ fn tens_of_thousands_of_files_need_few_descriptors_and_little_memory() {
 #[test]
 fn millions_of_keys_stay_within_the_budget() {
     let folder = tempfile::tempdir().expect("a folder");
-    let keys: u64 = if soak() { 20_000_000 } else { 2_000_000 };
-    // A tenth of the keys gets a tenth of the budget: they spill as often.
-    let memory = if soak() { "128MiB" } else { "32MiB" };
+    let keys: u64 = 20_000_000;
+    let memory = "128MiB";
     let pipeline = format!(
         "[engine]\nworkers = 2\nmemory = \"{memory}\"\n[sources.rows]\ntype = \"generate\"\nrows = {keys}\ncolumns.key = {{ kind = \"sequence\" }}\ncolumns.y = {{ kind = \"uniform\", low = 0.0, high = 1.0 }}\n[transforms.groups]\ntype = \"aggregate\"\ninputs = [\"rows\"]\nby = [\"key\"]\ncompute.rows = \"count(*)\"\ncompute.mean = \"mean(y)\"\n[sinks.out]\ntype = \"file\"\ninputs = [\"groups\"]\npath = \"out.csv\"\n"
     );
-    for memory in [memory, "128MiB"] {
-        let outcome = run(folder.path(), &pipeline, &["--memory", memory]).expect_code(0);
-        let report = outcome.report();
-        assert_eq!(component(&report, "groups")["rows_out"], keys);
-        let spilled = component(&report, "groups")["spilled_bytes"].as_u64();
-        if memory != "128MiB" || soak() {
-            assert!(spilled > Some(0), "nothing was spilled");
-        }
-        let peak = report["peak_memory_bytes"].as_u64().expect("a number");
-        assert!(
-            peak < 256 * MEBIBYTE,
-            "{} MiB for a budget of {memory}",
-            peak / MEBIBYTE
+    let outcome = run(folder.path(), &pipeline, &[]).expect_code(0);
+    let report = outcome.report();
+    assert_eq!(component(&report, "groups")["rows_out"], keys);
+    let spilled = component(&report, "groups")["spilled_bytes"].as_u64();
+    assert!(spilled > Some(0), "nothing was spilled");
+    let peak = report["peak_memory_bytes"].as_u64().expect("a number");
+    assert!(
+        peak < 256 * MEBIBYTE,
+        "{} MiB for a budget of {memory}",
+        peak / MEBIBYTE
+    );
+}
+
+/// A pipeline for each transform that the tests above do not run.
+const TRANSFORMS: &[(&str, &str)] = &[
+    ("describe", "type = \"describe\"\n"),
+    ("limit", "type = \"limit\"\nrows = 40_000_000\n"),
+    ("route", "type = \"route\"\nroutes.low = \"y < 0.5\"\n"),
+    ("select", "type = \"select\"\ndrop = [\"device\"]\ncompute.z = \"x * y\"\n"),
+    ("top", "type = \"top\"\nn = 100\nof = \"y\"\nby = [\"device\"]\n"),
+    ("union", "type = \"union\"\n"),
+];
+
+#[test]
+fn every_transform_takes_the_same_for_more_rows() {
+    for (name, configuration) in TRANSFORMS {
+        let body = format!(
+            "[transforms.it]\ninputs = [\"rows\"]\n{configuration}[sinks.none]\ntype = \"null\"\ninputs = [\"it\"]\n"
         );
+        constant_over_rows(name, 1_000_000, MANY, &body);
+    }
+    let source = include_str!("memory.rs");
+    for component in dataflow::Catalog::default().components() {
+        let line = format!("type = \\\"{}\\\"", component.info.name);
+        let is_transform = component.kind() == dataflow::core::component::Kind::Transform;
+        assert!(!is_transform || source.contains(&line), "{line} is not run here");
+    }
+}
+
+#[test]
+fn every_format_takes_the_same_for_more_rows_written_and_read() {
+    let folder = tempfile::tempdir().expect("a folder");
+    for extension in ["csv", "csv.gz", "jsonl", "parquet", "arrow"] {
+        let of = |rows: u64| {
+            let write = format!(
+                "{BUDGET}[sources.rows]\ntype = \"generate\"\nrows = {rows}\ncolumns.device = {{ kind = \"categories\", count = 20 }}\ncolumns.x = {{ kind = \"sequence\" }}\ncolumns.y = {{ kind = \"uniform\", low = 0.0, high = 1.0 }}\n[sinks.file]\ntype = \"file\"\ninputs = [\"rows\"]\npath = \"rows.{extension}\"\n"
+            );
+            let read = format!(
+                "{BUDGET}[sources.rows]\ntype = \"file\"\npath = \"rows.{extension}\"\n[transforms.total]\ntype = \"aggregate\"\ninputs = [\"rows\"]\nby = [\"device\"]\ncompute.x = \"sum(x)\"\ncompute.y = \"max(y)\"\n[sinks.none]\ntype = \"null\"\ninputs = [\"total\"]\n"
+            );
+            [write, read].map(|pipeline| peak(folder.path(), &pipeline, &[]))
+        };
+        let (few, many) = (of(1_000_000), of(5_000_000));
+        constant(&format!("writing {extension}"), few[0], many[0]);
+        constant(&format!("reading {extension}"), few[1], many[1]);
     }
 }

@@ -33,9 +33,10 @@ pub enum OrderClass {
     Any,
     /// Only through the rows' places, which `update` is given: then as `Any`.
     Place,
-    /// Runs of neighbouring rows are merged with the runs beside them.
+    /// On which rows are neighbours: `update` is given rows in order, and `merge` the states of rows right behind those that
+    /// went in. Any cut of the rows into such runs gives the same bits.
     Neighbours,
-    /// Rows must come in order, and nothing can be merged.
+    /// On each row's turn: rows must come in order, and nothing can be merged, except into a group without rows.
     Sequence,
 }
 

@@ -71,9 +71,11 @@ impl Configured for Aggregate {
             counts nowhere; an argument of a filtered call is only looked at where the filter is true.\n\n\
             The cost per row is one hash lookup per key column after the first, one more for key columns that are not \
             dictionaries, and that of the accumulators. Each worker reduces its own rows in a small table first; where rows \
-            seldom share a key they go to its owner as they are. The memory is that of the groups, each held once. What is \
-            over the budget goes to disk: states as sorted runs, or, where rows seldom share a key, the rows themselves in \
-            16 parts whose groups are made part by part, and all is merged at the end. One group cannot be split: where the state of a single group (the exact mode of a \
+            seldom share a key they go to its owner as they are. Where a call needs its rows in order (`integral`), nothing \
+            is reduced first: all rows go to the owners of their keys, or to one worker where there are no keys. The memory \
+            is that of the groups, each held once. What is over the budget goes to disk: states as sorted runs, or, where \
+            rows seldom share a key, the rows themselves in 16 parts whose groups are made part by part, and all is \
+            merged at the end. One group cannot be split: where the state of a single group (the exact mode of a \
             billion different values) is far over the budget, the run stops and says so.",
         example: "by = [\"device\"]\ncompute.mean_temperature = \"mean(temperature)\"\ncompute.rows = \"count(*)\"\n",
         ports: &[],
