@@ -93,15 +93,48 @@ fn sorting_takes_the_same_for_more_rows() {
 #[test]
 fn whoever_reads_slowly_is_waited_for() {
     let folder = tempfile::tempdir().expect("a folder");
-    let peaks = [1_000_000, MANY / 2].map(|rows| slow_peak(folder.path(), rows));
+    let numbers = |rows: u64| {
+        format!(
+            "{BUDGET}[sources.rows]\ntype = \"generate\"\nrows = {rows}\ncolumns.x = {{ kind = \"sequence\" }}\n"
+        )
+    };
+    let out = |input: &str| {
+        format!("[sinks.out]\ntype = \"file\"\ninputs = [\"{input}\"]\npath = \"-\"\n")
+    };
+    let rows = |rows: u64| {
+        numbers(rows)
+            + "[transforms.more]\ntype = \"select\"\ninputs = [\"rows\"]\ncompute.y = \"x * 2\"\n"
+            + &out("more")
+    };
+    let peaks = [1_000_000, MANY / 2].map(|n| slow_peak(folder.path(), &rows(n), 8 * n));
     constant("a slow reader", peaks[0], peaks[1]);
+
+    // All groups leave at the end, and wait for the reader then.
+    let groups = |rows: u64| {
+        numbers(rows)
+            + "[transforms.groups]\ntype = \"aggregate\"\ninputs = [\"rows\"]\nby = [\"x\"]\ncompute.n = \"count(*)\"\n"
+            + &out("groups")
+    };
+    let peaks = [1_000_000, 5_000_000].map(|n| slow_peak(folder.path(), &groups(n), 8 * n));
+    constant("groups into a slow reader", peaks[0], peaks[1]);
+
+    // Every row becomes a thousand.
+    let list: Vec<usize> = (0..1000).collect();
+    let lists = |rows: u64| {
+        let text: String = (0..rows)
+            .map(|row| format!("{{\"id\":{row},\"list\":{list:?}}}\n"))
+            .collect();
+        std::fs::write(folder.path().join("slow.jsonl"), text).expect("written");
+        format!(
+            "{BUDGET}[sources.rows]\ntype = \"file\"\npath = \"slow.jsonl\"\n[transforms.elements]\ntype = \"unnest\"\ninputs = [\"rows\"]\ncolumn = \"list\"\n"
+        ) + &out("elements")
+    };
+    let peaks = [2000, 10_000].map(|n| slow_peak(folder.path(), &lists(n), 4000 * n));
+    constant("lists into a slow reader", peaks[0], peaks[1]);
 }
 
-/// The peak of a run whose standard output nobody reads for a while.
-fn slow_peak(folder: &Path, rows: u64) -> u64 {
-    let pipeline = format!(
-        "{BUDGET}[sources.rows]\ntype = \"generate\"\nrows = {rows}\ncolumns.x = {{ kind = \"sequence\" }}\n[transforms.more]\ntype = \"select\"\ninputs = [\"rows\"]\ncompute.y = \"x * 2\"\n[sinks.out]\ntype = \"file\"\ninputs = [\"more\"]\npath = \"-\"\n"
-    );
+/// The peak of a run whose standard output nobody reads for a while, and which then is at least so many bytes.
+fn slow_peak(folder: &Path, pipeline: &str, least: u64) -> u64 {
     std::fs::write(folder.join("slow.toml"), pipeline).expect("written");
     let mut command = program::dataflow();
     command
@@ -123,7 +156,7 @@ fn slow_peak(folder: &Path, rows: u64) -> u64 {
             read => bytes += read,
         }
     }
-    assert!(bytes as u64 > 8 * rows, "only {bytes} bytes came out");
+    assert!(bytes as u64 > least, "only {bytes} bytes came out");
     let mut text = String::new();
     let mut errors = child.stderr.take().expect("piped");
     errors.read_to_string(&mut text).expect("text");
