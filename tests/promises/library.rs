@@ -58,6 +58,34 @@ fn rows_are_pulled_in_order_and_the_run_waits_for_whoever_pulls() {
 }
 
 #[test]
+fn rows_are_pulled_one_by_one() {
+    use dataflow::core::Value;
+    let text = sequence(3000)
+        + "[transforms.more]\ntype = \"select\"\ninputs = [\"numbers\"]\ncompute.half = \"x / 2.0\"\ncompute.even = \"x % 2 = 0\"\ncompute.word = \"case when x > 1 then 'many' end\"\n";
+    let pipeline = Pipeline::from_text(text).pull("more").load();
+    let pipeline = pipeline.unwrap_or_else(|error| panic!("{error}"));
+    let mut run = pipeline.start().expect("it starts");
+    let rows: Vec<dataflow::Row> = run.batches("more").expect("pulled").rows().collect();
+    run.finish().expect("it ends");
+    assert_eq!(rows.len(), 3000);
+    for (number, row) in rows.iter().enumerate() {
+        let Some(Value::Integer(x)) = row.get("x") else {
+            panic!("{row:?}");
+        };
+        assert!(number as i64 <= x && x <= number as i64 + 1);
+        assert_eq!(row.get("half"), Some(Value::Float(x as f64 / 2.0)));
+        assert_eq!(row.get("even"), Some(Value::Boolean(x % 2 == 0)));
+        let word = if x > 1 {
+            Value::Text("many".into())
+        } else {
+            Value::Null
+        };
+        assert_eq!(row.get("word"), Some(word));
+        assert_eq!(row.get("other"), None);
+    }
+}
+
+#[test]
 fn rows_that_are_pushed_come_out() {
     let schema = Arc::new(Schema::new(vec![Field::new("x", DataType::Int64, true)]));
     let (pusher, component) = dataflow::push("pushed", Arc::clone(&schema));

@@ -45,7 +45,7 @@ mod server;
 pub use cases::Outcome;
 pub use catalog::Catalog;
 pub use pipeline::{Builder, LoadError, Pipeline};
-pub use pull::Batches;
+pub use pull::{Batches, Row, Rows};
 pub use push::{Pusher, push};
 pub use running::{Options, Running};
 #[cfg(feature = "metrics-server")]
