@@ -18,7 +18,7 @@ const MEBIBYTE: u64 = 1 << 20;
 
 /// What a peak may vary by besides its tenth: the allocator rounds up to pages and keeps some per thread, and how many
 /// threads hold some at one moment is the scheduler's choice.
-const SLACK: u64 = 6 * MEBIBYTE;
+const SLACK: u64 = 10 * MEBIBYTE;
 
 /// So many rows, against a million.
 const MANY: u64 = 50_000_000;
