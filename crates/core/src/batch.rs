@@ -5,8 +5,9 @@ use std::sync::Arc;
 use arrow_array::{Array, BinaryArray, BooleanArray, RecordBatch, UInt32Array};
 use arrow_buffer::ScalarBuffer;
 use arrow_schema::SchemaRef;
+use arrow_select::interleave::{interleave, interleave_record_batch};
 
-use crate::{Charge, Places, Result};
+use crate::{Charge, Places, Result, Times};
 
 /// A slice of a stream: Arrow columns, and the row-wise facts that travel beside them.
 ///
@@ -15,6 +16,7 @@ use crate::{Charge, Places, Result};
 pub struct Batch {
     rows: RecordBatch,
     places: Places,
+    times: Option<Times>,
     order: Option<BinaryArray>,
     hash: Option<ScalarBuffer<u64>>,
     charge: Option<Arc<Charge>>,
@@ -26,6 +28,7 @@ impl Batch {
         Self {
             rows,
             places: Places::Unknown,
+            times: None,
             order: None,
             hash: None,
             charge: None,
@@ -61,6 +64,18 @@ impl Batch {
     #[must_use]
     pub fn with_places(mut self, places: Places) -> Self {
         self.places = places;
+        self
+    }
+
+    /// When the rows happened, if their stream has event time.
+    pub fn times(&self) -> Option<&Times> {
+        self.times.as_ref()
+    }
+
+    /// Sets or clears when the rows happened.
+    #[must_use]
+    pub fn with_times(mut self, times: Option<Times>) -> Self {
+        self.times = times;
         self
     }
 
@@ -100,7 +115,7 @@ impl Batch {
         self
     }
 
-    /// Other columns for the same rows: places, order, hash and charge stay.
+    /// Other columns for the same rows: places, times, order, hash and charge stay.
     ///
     /// # Panics
     /// When the number of rows differs, which is a bug of the caller.
@@ -117,6 +132,7 @@ impl Batch {
         Self {
             rows: self.rows.slice(offset, length),
             places: self.places.slice(offset, length),
+            times: self.times.as_ref().map(|t| t.slice(offset, length)),
             order: self.order.as_ref().map(|order| order.slice(offset, length)),
             hash: self.hash.as_ref().map(|hash| hash.slice(offset, length)),
             charge: self.charge.clone(),
@@ -140,6 +156,7 @@ impl Batch {
         Ok(Self {
             rows,
             places: self.places.take(at()),
+            times: self.times.as_ref().map(|times| times.take(at())),
             order,
             hash: self
                 .hash
@@ -174,6 +191,7 @@ impl Batch {
         Ok(Self {
             rows,
             places: self.places.take(at()),
+            times: self.times.as_ref().map(|times| times.take(at())),
             order,
             hash: self
                 .hash
@@ -183,11 +201,39 @@ impl Batch {
         })
     }
 
+    /// Rows of several batches: the batch and the row of each. What is not known of all batches is known of none.
+    ///
+    /// # Errors
+    /// When Arrow cannot put them together.
+    pub fn interleave(batches: &[&Self], indices: &[(usize, usize)]) -> Result<Self> {
+        let rows: Vec<&RecordBatch> = batches.iter().map(|batch| &batch.rows).collect();
+        let orders: Option<Vec<&dyn Array>> = batches
+            .iter()
+            .map(|batch| batch.order.as_ref().map(|order| order as &dyn Array))
+            .collect();
+        let order = match orders {
+            Some(orders) => Some(BinaryArray::from(interleave(&orders, indices)?.to_data())),
+            None => None,
+        };
+        let place = |(batch, row): &(usize, usize)| batches[*batch].places.get(*row).map(|p| p.0);
+        let places: Option<Vec<u64>> = indices.iter().map(place).collect();
+        let times: Option<Vec<&Times>> = batches.iter().map(|batch| batch.times()).collect();
+        Ok(Self {
+            rows: interleave_record_batch(&rows, indices)?,
+            places: places.map_or(Places::Unknown, |places| Places::Each(places.into())),
+            times: times.map(|times| Times::interleave(&times, indices)),
+            order,
+            hash: None,
+            charge: None,
+        })
+    }
+
     /// The bytes that these rows need: buffers shared with other rows are counted by this batch's share of them.
     pub fn bytes(&self) -> usize {
         let columns: usize = self.rows.columns().iter().map(|c| share(c.as_ref())).sum();
         let order = self.order.as_ref().map_or(0, |order| share(order));
-        columns + order + 64
+        let times = self.times.as_ref().map_or(0, Times::bytes);
+        columns + order + times + 64
     }
 }
 

@@ -19,8 +19,10 @@ pub mod sink;
 pub mod source;
 pub mod stage;
 pub mod text;
+pub mod time;
 pub mod transform;
 pub mod units;
+pub mod window;
 pub mod words;
 
 pub use accumulator::{Accumulator, AccumulatorPlan, Groups};
@@ -35,4 +37,5 @@ pub use sink::{FileReceipt, Receipt, Sink, SinkContext, Writer};
 pub use source::{Cutter, Decoded, Piece, Reader, Source, Split, Wanted};
 pub use stage::{BadRows, Flow, Output, Stage, StageContext};
 pub use text::{Located, Span};
+pub use time::{TimeRule, Times};
 pub use transform::{Route, StagePlan, Transform};

@@ -3,10 +3,9 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
-use arrow_array::{Array, BinaryArray, RecordBatch};
-use arrow_select::interleave::{interleave, interleave_record_batch};
+use arrow_array::{Array, BinaryArray};
 
-use crate::{Batch, Error, Places, Result};
+use crate::{Batch, Error, Result};
 
 /// Batches in ascending order of their [`Batch::order`] keys.
 pub trait Run: Send {
@@ -207,32 +206,16 @@ impl Merge {
         used.dedup();
         let heads = used
             .iter()
-            .map(|run| head(*run))
+            .map(|run| Ok(&head(*run)?.batch))
             .collect::<Result<Vec<_>>>()?;
         let mut indices = Vec::new();
-        let mut places = Vec::new();
         for (run, at, length) in picked {
             let which = used
                 .binary_search(run)
                 .map_err(|_| Error::internal("a run lost its rows"))?;
             indices.extend((*at..at + length).map(|row| (which, row)));
-            let known = heads[which].batch.places();
-            places.extend(
-                (*at..at + length)
-                    .filter_map(|row| known.get(row))
-                    .map(|place| place.0),
-            );
         }
-        let batches: Vec<&RecordBatch> = heads.iter().map(|head| head.batch.rows()).collect();
-        let orders: Vec<&dyn Array> = heads.iter().map(|head| &head.order as &dyn Array).collect();
-        let order = BinaryArray::from(interleave(&orders, &indices)?.to_data());
-        let rows = interleave_record_batch(&batches, &indices)?;
-        let places = if places.len() == rows.num_rows() {
-            Places::Each(places.into())
-        } else {
-            Places::Unknown
-        };
-        Ok(Batch::new(rows).with_places(places).with_order(Some(order)))
+        Batch::interleave(&heads, &indices)
     }
 }
 
@@ -273,6 +256,7 @@ impl Run for MergedRuns {
 mod tests {
     use super::*;
     use crate::order::Keys;
+    use arrow_array::RecordBatch;
     use arrow_array::cast::AsArray;
     use arrow_array::types::Int64Type;
     use arrow_array::{ArrayRef, Int64Array};

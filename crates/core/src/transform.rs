@@ -14,6 +14,8 @@ pub struct Port {
     pub name: String,
     /// Its columns.
     pub schema: SchemaRef,
+    /// Whether its rows have event time.
+    pub timed: bool,
 }
 
 impl Port {
@@ -22,6 +24,7 @@ impl Port {
         Self {
             name: String::new(),
             schema,
+            timed: false,
         }
     }
 
@@ -30,7 +33,15 @@ impl Port {
         Self {
             name: name.into(),
             schema,
+            timed: false,
         }
+    }
+
+    /// The same, of rows that have event time or not.
+    #[must_use]
+    pub fn timed(mut self, timed: bool) -> Self {
+        self.timed = timed;
+        self
     }
 }
 
@@ -41,6 +52,8 @@ pub struct Input {
     pub from: Vec<String>,
     /// The columns.
     pub schema: SchemaRef,
+    /// Whether all of its rows have event time.
+    pub timed: bool,
 }
 
 /// Columns that are in use.

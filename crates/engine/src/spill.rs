@@ -10,14 +10,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use arrow_array::cast::AsArray;
-use arrow_array::types::UInt64Type;
-use arrow_array::{Array, ArrayRef, BinaryArray, RecordBatch};
+use arrow_array::types::{Int64Type, UInt64Type};
+use arrow_array::{Array, ArrayRef, BinaryArray, Int64Array, RecordBatch};
+use arrow_buffer::ScalarBuffer;
 use arrow_ipc::reader::StreamReader;
 use arrow_ipc::writer::StreamWriter;
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
 use dataflow_core::runs::Run;
 use dataflow_core::stage::{Spill, SpillWriter, Spilled};
-use dataflow_core::{Batch, Error, Places, Result};
+use dataflow_core::time::BEGINNING;
+use dataflow_core::{Batch, Error, Places, Result, Times};
 use lz4_flex::frame::{BlockMode, BlockSize, FrameDecoder, FrameEncoder, FrameInfo};
 
 use crate::abort::lock;
@@ -28,6 +30,8 @@ const PREFIX: &str = "dataflow-spill-";
 const LOCK: &str = "lock";
 const PLACES: &str = "\u{1}places";
 const ORDER: &str = "\u{1}order";
+const TIMES: &str = "\u{1}times";
+const HORIZONS: &str = "\u{1}horizons";
 
 /// A folder, and the lock that tells others that somebody uses it. The folder goes before the lock.
 struct Held {
@@ -354,7 +358,7 @@ impl Run for ReadBack {
     }
 }
 
-/// Places and order keys as columns.
+/// Places, times and order keys as columns.
 fn with_facts(batch: &Batch) -> Result<RecordBatch> {
     let rows = batch.rows();
     let mut fields: Vec<_> = rows.schema().fields().iter().cloned().collect();
@@ -367,6 +371,18 @@ fn with_facts(batch: &Batch) -> Result<RecordBatch> {
         fields.push(Arc::new(Field::new(ORDER, DataType::Binary, false)));
         columns.push(Arc::new(order.clone()));
     }
+    if let Some(times) = batch.times() {
+        let mut column = |name: &str, values: &ScalarBuffer<i64>| {
+            fields.push(Arc::new(Field::new(name, DataType::Int64, false)));
+            columns.push(Arc::new(Int64Array::new(values.clone(), None)));
+        };
+        column(TIMES, times.at());
+        // A file has one schema: what may be late later has its column from the start.
+        match times.horizons() {
+            Some(horizons) => column(HORIZONS, horizons),
+            None => column(HORIZONS, &vec![BEGINNING; batch.len()].into()),
+        }
+    }
     let options = arrow_array::RecordBatchOptions::new().with_row_count(Some(batch.len()));
     Ok(RecordBatch::try_new_with_options(
         Arc::new(Schema::new(fields)),
@@ -377,7 +393,7 @@ fn with_facts(batch: &Batch) -> Result<RecordBatch> {
 
 fn without_facts(rows: &RecordBatch) -> Result<Batch> {
     let schema = rows.schema();
-    let mine = |name: &str| name == PLACES || name == ORDER;
+    let mine = |name: &str| [PLACES, ORDER, TIMES, HORIZONS].contains(&name);
     let kept: Vec<usize> = (0..rows.num_columns())
         .filter(|i| !mine(schema.field(*i).name()))
         .collect();
@@ -390,7 +406,14 @@ fn without_facts(rows: &RecordBatch) -> Result<Batch> {
     if let Some(order) = rows.column_by_name(ORDER) {
         batch = batch.with_order(Some(BinaryArray::from(order.to_data())));
     }
-    Ok(batch)
+    let numbers = |name: &str| {
+        let column = rows.column_by_name(name)?;
+        Some(column.as_primitive::<Int64Type>().values().clone())
+    };
+    let late = |horizons: &ScalarBuffer<i64>| horizons.iter().any(|h| *h != BEGINNING);
+    let times =
+        numbers(TIMES).map(|at| Times::new(at).with_horizons(numbers(HORIZONS).filter(late)));
+    Ok(batch.with_times(times))
 }
 
 #[cfg(test)]

@@ -138,11 +138,13 @@ impl Builder<'_> {
                 return None;
             }
         };
+        let timed = reads.iter().all(|read| is_timed(built, *read));
         Some((
             reads,
             Some(Input {
                 from: names,
                 schema,
+                timed,
             }),
         ))
     }
@@ -315,5 +317,13 @@ impl Builder<'_> {
             name: name.to_string(),
             nodes,
         })
+    }
+}
+
+/// Whether the rows of an output have event time.
+fn is_timed(built: &[Option<Built>], read: PortRef) -> bool {
+    match (&built[read.node], read.port) {
+        (Some(from), PortIndex::Declared(at)) => from.ports[at].timed,
+        _ => false,
     }
 }

@@ -39,6 +39,8 @@ impl Builder<'_> {
         let nothing = Input {
             from: Vec::new(),
             schema: Arc::new(Schema::empty()),
+            // What needs time is said of the component that should have it.
+            timed: true,
         };
         let (config, input) = (&item.config, Some(&nothing));
         let mut found = Problems::new();

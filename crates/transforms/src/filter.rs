@@ -55,8 +55,8 @@ impl TransformConfig for Filter {
             text: self.condition.value,
             condition,
             ports: [
-                Port::main(SchemaRef::clone(&input.schema)),
-                Port::named("rejected", SchemaRef::clone(&input.schema)),
+                Port::main(SchemaRef::clone(&input.schema)).timed(input.timed),
+                Port::named("rejected", SchemaRef::clone(&input.schema)).timed(input.timed),
             ],
         }))
     }

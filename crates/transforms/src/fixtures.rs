@@ -112,6 +112,7 @@ fn made(
         let inputs = [Input {
             from: vec!["before".into()],
             schema: input.schema(),
+            timed: false,
         }];
         let Build::Transform(build) = &component.build else {
             panic!("{component:?} is no transform");

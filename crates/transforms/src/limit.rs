@@ -38,7 +38,7 @@ impl TransformConfig for Limit {
         let input = only_input(inputs, check)?;
         Some(Arc::new(Checked {
             rows: self.rows,
-            port: [Port::main(Arc::clone(&input.schema))],
+            port: [Port::main(Arc::clone(&input.schema)).timed(input.timed)],
         }))
     }
 }

@@ -66,9 +66,11 @@ impl TransformConfig for Route {
                 Some(condition) => conditions.push(condition),
                 None => wrong = true,
             }
-            ports.push(Port::named(name.value.clone(), Arc::clone(&input.schema)));
+            ports.push(
+                Port::named(name.value.clone(), Arc::clone(&input.schema)).timed(input.timed),
+            );
         }
-        ports.push(Port::named("other", Arc::clone(&input.schema)));
+        ports.push(Port::named("other", Arc::clone(&input.schema)).timed(input.timed));
         let explained = self
             .routes
             .iter()

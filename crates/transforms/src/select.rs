@@ -77,7 +77,7 @@ impl TransformConfig for Select {
                 lines,
                 output: columns,
             }),
-            port: [Port::main(Arc::new(schema))],
+            port: [Port::main(Arc::new(schema)).timed(input.timed)],
         }))
     }
 }

@@ -61,7 +61,7 @@ impl TransformConfig for Sort {
         Some(Arc::new(Checked {
             explained: format!("by {}, then as they came", explained.join(", ")),
             keys: Arc::new(keys),
-            port: [Port::main(Arc::clone(&input.schema))],
+            port: [Port::main(Arc::clone(&input.schema)).timed(input.timed)],
         }))
     }
 }

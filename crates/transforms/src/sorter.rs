@@ -1,7 +1,6 @@
 //! An external sort: rows are held until memory is full, spilled in sorted runs, and merged at the end.
 
-use arrow_array::{Array, BinaryArray, RecordBatch};
-use arrow_select::interleave::{interleave, interleave_record_batch};
+use arrow_array::Array;
 use dataflow_core::runs::{MergedRuns, Run};
 use dataflow_core::{Batch, Error, Result, StageContext};
 
@@ -30,7 +29,6 @@ pub(crate) enum Sorted {
 /// Rows in memory and their order.
 pub(crate) struct HeldRows {
     batches: Vec<Batch>,
-    orders: Vec<BinaryArray>,
     order: Vec<Held>,
     at: usize,
     /// How many rows the batches have, and their bytes.
@@ -133,7 +131,6 @@ impl HeldRows {
             rows: order.len(),
             bytes,
             batches,
-            orders,
             order,
             at: 0,
         })
@@ -147,7 +144,7 @@ impl HeldRows {
             return Ok(None);
         }
         self.at = end;
-        gather(&self.batches, &self.orders, some).map(Some)
+        gather(&self.batches, some).map(Some)
     }
 
     /// Keeps the first rows of each group of rows that are equal in what `group` says of them.
@@ -179,7 +176,7 @@ impl HeldRows {
     }
 }
 
-fn gather(batches: &[Batch], orders: &[BinaryArray], held: &[Held]) -> Result<Batch> {
+fn gather(batches: &[Batch], held: &[Held]) -> Result<Batch> {
     // Only the batches in use: putting arrays together costs something for each that is given.
     let mut used: Vec<u32> = held.iter().map(|(batch, _)| *batch).collect();
     used.sort_unstable();
@@ -188,26 +185,8 @@ fn gather(batches: &[Batch], orders: &[BinaryArray], held: &[Held]) -> Result<Ba
         .iter()
         .map(|(batch, row)| (used.partition_point(|b| b < batch), *row as usize))
         .collect();
-    let rows: Vec<&RecordBatch> = used.iter().map(|b| batches[*b as usize].rows()).collect();
-    let keys: Vec<&dyn Array> = used
-        .iter()
-        .map(|b| &orders[*b as usize] as &dyn Array)
-        .collect();
-    let order = BinaryArray::from(interleave(&keys, &indices)?.to_data());
-    let places = held
-        .iter()
-        .map(|(batch, row)| {
-            batches[*batch as usize]
-                .places()
-                .get(*row as usize)
-                .map(|p| p.0)
-        })
-        .collect::<Option<Vec<u64>>>();
-    let places = places.map_or(dataflow_core::Places::Unknown, |places| {
-        dataflow_core::Places::Each(places.into())
-    });
-    let rows = interleave_record_batch(&rows, &indices)?;
-    Ok(Batch::new(rows).with_order(Some(order)).with_places(places))
+    let used: Vec<&Batch> = used.iter().map(|b| &batches[*b as usize]).collect();
+    Batch::interleave(&used, &indices)
 }
 
 impl Sorted {

@@ -84,7 +84,7 @@ impl TransformConfig for Top {
         };
         Some(Arc::new(Checked {
             keys: Arc::new(keys),
-            port: [Port::main(Arc::clone(&input.schema))],
+            port: [Port::main(Arc::clone(&input.schema)).timed(input.timed)],
         }))
     }
 }

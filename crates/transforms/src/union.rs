@@ -36,7 +36,7 @@ impl TransformConfig for Union {
         let input = only_input(inputs, check)?;
         Some(Arc::new(Checked {
             from: input.from.clone(),
-            port: [Port::main(Arc::clone(&input.schema))],
+            port: [Port::main(Arc::clone(&input.schema)).timed(input.timed)],
         }))
     }
 }

@@ -103,7 +103,7 @@ impl TransformConfig for Unnest {
         Some(Arc::new(Checked {
             column: self.column.value,
             into,
-            port: [Port::main(Arc::new(schema))],
+            port: [Port::main(Arc::new(schema)).timed(input.timed)],
         }))
     }
 }

@@ -34,6 +34,7 @@ fn build(entries: &[(&str, &str)]) -> Result<Arc<dyn Sink>, Said> {
     let input = Input {
         from: vec!["rows".into()],
         schema: rows(0).schema(),
+        timed: false,
     };
     let mut problems = Problems::new();
     let mut check = Check {
