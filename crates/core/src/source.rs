@@ -6,6 +6,7 @@ use bytes::Bytes;
 
 use crate::check::Value;
 use crate::stage::BadRow;
+use crate::time::{Instant, TimeRule};
 use crate::transform::Port;
 use crate::{Batch, Place, Result};
 
@@ -39,6 +40,21 @@ pub trait Source: Send + Sync {
     /// # Errors
     /// When it cannot be made.
     fn reader(&self) -> Result<Box<dyn Reader>>;
+
+    /// What is said of the event times that the batches of the main output carry; none where they carry none.
+    fn time(&self) -> Option<TimeRule> {
+        None
+    }
+
+    /// An instant such that no row of a split has an older time and is not late, known before the split is read; none where
+    /// nothing is known.
+    ///
+    /// # Errors
+    /// When the split cannot be looked into.
+    fn lower_bound(&self, split: usize) -> Result<Option<Instant>> {
+        let _ = split;
+        Ok(None)
+    }
 
     /// A line for `explain`: what is read and what is skipped.
     fn explain(&self) -> Vec<String> {

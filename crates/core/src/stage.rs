@@ -5,6 +5,7 @@ use std::sync::Arc;
 use arrow_schema::SchemaRef;
 
 use crate::runs::Run;
+use crate::time::Instant;
 use crate::{Batch, Place, Result};
 
 /// What a stage wants next.
@@ -33,6 +34,22 @@ pub trait Stage: Send {
     fn more(&mut self, out: &mut dyn Output) -> Result<Flow> {
         let _ = out;
         Ok(Flow::Ready)
+    }
+
+    /// Rows that come from now on are not older than `time`, or late. On `More`, `more` is called until it says otherwise. A stage
+    /// that emits [`SortedAtEnd`](crate::transform::Emits::SortedAtEnd) writes one sorted run on each worker here as well.
+    ///
+    /// # Errors
+    /// As `on_batch`.
+    fn on_watermark(&mut self, time: Instant, out: &mut dyn Output) -> Result<Flow> {
+        let _ = (time, out);
+        Ok(Flow::Ready)
+    }
+
+    /// How far what this stage writes is complete, when its input is so up to `watermark` and has been worked on: what it writes
+    /// from now on is not older. [`BEGINNING`](crate::time::BEGINNING) where rows wait for the end.
+    fn progress(&self, watermark: Instant) -> Instant {
+        watermark
     }
 
     /// The input has ended: write what was held back. On `More`, `more` is called until it says otherwise.

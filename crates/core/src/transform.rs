@@ -126,6 +126,8 @@ pub struct StagePlan {
     pub amplifies: bool,
     /// Whether it may say [`Flow::Done`](crate::Flow::Done): only then do failures of rows behind that not count.
     pub ends_early: bool,
+    /// Whether it acts on watermarks: only then are they sent at all.
+    pub timed: bool,
     /// Whether it keeps state that grows with keys or rows, and so gets a share of the memory.
     pub stateful: bool,
     /// A few words for `explain`: "partial groups", "final groups".
@@ -153,6 +155,7 @@ impl StagePlan {
             emits: Emits::InOrder,
             amplifies: false,
             ends_early: false,
+            timed: false,
             stateful: false,
             name,
             make: Arc::new(move |context| Ok(Box::new(make(context)?))),

@@ -2,19 +2,25 @@
 //!
 //! On worker 0. Per source, a thread cuts splits into pieces; the desk reserves a piece's bytes, gives it a tick and sends
 //! it to the worker with the least to read. The bytes come back when the tick retires: when every operator is past it.
+//!
+//! Where event times count, the desk also carries the newest time of each split from piece to piece (`clock`), reads the splits
+//! of a source aligned in time unless somebody needs the stream's own order, and sends watermarks, each at a tick of its own.
 
-use std::collections::BTreeMap;
+use std::collections::hash_map::Entry;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
 
-use crossbeam_channel::{Receiver, Sender, bounded};
+use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 use dataflow_core::memory::{Charge, Gauge};
-use dataflow_core::{Piece, Place, Result, Source, Split};
+use dataflow_core::time::{BEGINNING, END, Instant, Newest};
+use dataflow_core::{Cutter, Piece, Place, Result, Source, Split, TimeRule};
 use timely::dataflow::operators::Capability;
 use timely::scheduling::SyncActivator;
 
 use crate::abort::Abort;
+use crate::clock::Clock;
 use crate::demand::Demand;
 use crate::fabric::{Activation, Start, send};
 use crate::message::{Facts, Parcel};
@@ -23,6 +29,8 @@ use crate::outlet::BadRowPolicy;
 
 /// Pieces cut ahead of admission, per source.
 const CUT_AHEAD: usize = 2;
+/// Splits of a source that are read side by side, where they are aligned in time.
+const OPEN_FILES: usize = 64;
 /// Pieces that a worker may have to read at a time.
 const PIECES_PER_WORKER: usize = 3;
 
@@ -38,6 +46,19 @@ pub struct DeskSource {
     pub splits: Vec<Split>,
     /// The number of its first split among all splits of the run.
     pub first_split: u32,
+    /// Where its event times count: how.
+    pub time: Option<DeskTime>,
+}
+
+/// How the event times of a source count.
+#[derive(Clone, Copy, Debug)]
+pub struct DeskTime {
+    /// What the source says of them.
+    pub rule: TimeRule,
+    /// The sources with the same number have their watermarks in common: what reads them is connected.
+    pub group: usize,
+    /// Whether its splits may be read aligned in time, rather than one behind the other.
+    pub aligned: bool,
 }
 
 /// What the desk needs to know.
@@ -59,18 +80,33 @@ pub struct DeskSetup {
 }
 
 enum Cut {
+    /// What is known of the times of the splits before they are read.
+    Bounds(Vec<Instant>),
     Piece(Piece),
+    /// A split has no further piece.
+    SplitEnd(usize),
     End,
 }
 
 struct Open {
     node: usize,
     right: Option<Capability<u64>>,
+    time: Option<DeskTime>,
+    clock: Option<Clock>,
+    /// Where splits are asked for rather than taken as they come: how.
+    asks: Option<Asks>,
     cuts: Receiver<Cut>,
     next: Option<Piece>,
     ended: bool,
     /// The worker that reads the piece admitted last.
     last_reader: usize,
+}
+
+/// Asking for pieces of certain splits.
+struct Asks {
+    splits: Sender<usize>,
+    /// Asked for and not yet answered; none before the bounds are known.
+    open: Option<usize>,
 }
 
 /// The desk.
@@ -83,6 +119,8 @@ pub struct Desk {
     to_read: Vec<usize>,
     next_tick: u64,
     turn: usize,
+    /// The watermark sent last, by group.
+    watermarks: BTreeMap<usize, Instant>,
     start: Start,
 }
 
@@ -94,16 +132,26 @@ impl Desk {
         let capabilities = std::mem::take(&mut start.capabilities);
         if start.worker == 0 {
             for (source, right) in setup.sources.iter().zip(capabilities) {
-                let (out, cuts) = bounded(CUT_AHEAD);
+                let aligned = source.time.is_some_and(|time| time.aligned);
+                let (out, cuts) = match aligned {
+                    // As many as are asked for: that is the bound.
+                    true => unbounded(),
+                    false => bounded(CUT_AHEAD),
+                };
+                let (splits, asked) = unbounded();
+                let clock = |time: DeskTime| Clock::new(time.rule, source.splits.len(), OPEN_FILES);
                 open.push(Open {
                     node: source.node,
                     right: Some(right),
+                    time: source.time,
+                    clock: source.time.map(clock),
+                    asks: aligned.then_some(Asks { splits, open: None }),
                     cuts,
                     next: None,
                     ended: false,
                     last_reader: 0,
                 });
-                threads.extend(spawn_cutter(source, out, (start.wake)(), &setup));
+                threads.extend(spawn_cutter(source, (out, asked), (start.wake)(), &setup));
             }
             let wake = std::sync::Mutex::new((start.wake)());
             setup.demand.wake_with(move || {
@@ -118,6 +166,7 @@ impl Desk {
             to_read: vec![0; start.workers],
             next_tick: 0,
             turn: 0,
+            watermarks: BTreeMap::new(),
             start,
         }
     }
@@ -125,18 +174,21 @@ impl Desk {
     /// Runs once. Input 0 is everybody's progress, input 1 the facts of the readers.
     pub fn activate(&mut self, activation: &mut Activation<'_>) {
         let (in_flight, to_read) = (&mut self.in_flight, &mut self.to_read);
+        let mut read = Vec::new();
         activation.drain(0, &mut |_, _, _| {});
         activation.drain(1, &mut |_, _, parcel| {
             if let Parcel::Facts(Facts {
                 tick,
                 worker,
                 bytes,
+                newest,
             }) = parcel
             {
                 to_read[worker] -= 1;
                 if let Some(charge) = in_flight.get_mut(&tick) {
                     charge.resize(bytes);
                 }
+                read.extend(newest.map(|newest| (tick, newest)));
             }
         });
         if self.setup.abort.is_raised() {
@@ -150,7 +202,72 @@ impl Desk {
         if self.start.worker == 0 {
             self.judge(activation.oldest(0));
         }
+        for (tick, newest) in read {
+            self.stamp_next(tick, newest, activation);
+        }
         self.admit(activation);
+        self.tell_time(activation);
+        // Moved before anything waits: a source with nothing to say must not hold back those that have.
+        for open in &mut self.open {
+            if let Some(right) = &mut open.right {
+                right.downgrade(&self.next_tick);
+            }
+        }
+    }
+
+    /// A piece was read: the piece behind it in its split may be judged.
+    fn stamp_next(&mut self, tick: u64, newest: Newest, activation: &mut Activation<'_>) {
+        for (which, open) in self.open.iter_mut().enumerate() {
+            let Some(clock) = &mut open.clock else {
+                continue;
+            };
+            if let (Some(stamp), Some(right)) = (clock.read(tick, newest), &open.right) {
+                let stamp = Parcel::Stamp {
+                    to: stamp.reader,
+                    tick: stamp.tick,
+                    newest: stamp.newest,
+                };
+                send(&mut activation.outputs[which], right, stamp);
+            }
+        }
+    }
+
+    /// Sends the watermarks that have moved, each at a tick of its own on all sources of its group.
+    fn tell_time(&mut self, activation: &mut Activation<'_>) {
+        let mut reached: BTreeMap<usize, Instant> = BTreeMap::new();
+        for open in &self.open {
+            let (Some(time), Some(clock)) = (open.time, &open.clock) else {
+                continue;
+            };
+            let now = match open.right {
+                Some(_) => clock.watermark(),
+                None => END,
+            };
+            let least = reached.entry(time.group).or_insert(END);
+            *least = now.min(*least);
+        }
+        for (group, time) in reached {
+            let before = self.watermarks.entry(group).or_insert(BEGINNING);
+            // What follows the last row is the end itself.
+            if time <= *before || time == END {
+                continue;
+            }
+            *before = time;
+            let tick = self.next_tick;
+            self.next_tick += 1;
+            for (which, open) in self.open.iter_mut().enumerate() {
+                let in_group = open.time.is_some_and(|time| time.group == group);
+                if let (Some(right), true) = (&mut open.right, in_group) {
+                    right.downgrade(&tick);
+                    let mark = Parcel::Watermark {
+                        from: self.start.worker,
+                        time,
+                        copies: self.start.workers,
+                    };
+                    send(&mut activation.outputs[which], right, mark);
+                }
+            }
+        }
     }
 
     /// Looks whether there are too many bad rows among those that everybody is past.
@@ -175,11 +292,46 @@ impl Desk {
                 idle + 1
             };
         }
-        // Moved before anything waits: a source with nothing to say must not hold back those that have.
-        for open in &mut self.open {
-            if let Some(right) = &mut open.right {
-                right.downgrade(&self.next_tick);
+    }
+
+    /// Takes what was cut until there is a piece, and asks for more.
+    fn look(&mut self, which: usize) {
+        let most = 2 * self.start.workers;
+        let open = &mut self.open[which];
+        while open.next.is_none() && !open.ended {
+            match open.cuts.try_recv() {
+                Ok(Cut::Piece(piece)) => open.next = Some(piece),
+                Ok(Cut::End) => open.ended = true,
+                Ok(Cut::Bounds(bounds)) => {
+                    if let Some(clock) = &mut open.clock {
+                        clock.bounds(&bounds);
+                    }
+                    if let Some(asks) = &mut open.asks {
+                        asks.open = Some(0);
+                    }
+                }
+                Ok(Cut::SplitEnd(split)) => {
+                    if let Some(clock) = &mut open.clock {
+                        clock.cut(split);
+                    }
+                    if let Some(asks) = &mut open.asks {
+                        asks.open = asks.open.map(|open| open - 1);
+                    }
+                }
+                Err(_) => break,
             }
+        }
+        let (Some(clock), Some(asks)) = (&mut open.clock, &mut open.asks) else {
+            return;
+        };
+        while let Some(asked) = asks.open.filter(|asked| *asked < most) {
+            let Some(split) = clock.next_split() else {
+                open.ended |= asked == 0 && open.next.is_none() && clock.is_cut();
+                break;
+            };
+            asks.open = Some(asked + 1);
+            // The thread may be gone; then it has raised its error.
+            let _ = asks.splits.send(split);
         }
     }
 
@@ -189,17 +341,19 @@ impl Desk {
         if open.right.is_none() {
             return false;
         }
-        if open.next.is_none() && !open.ended {
-            match open.cuts.try_recv() {
-                Ok(Cut::Piece(piece)) => open.next = Some(piece),
-                Ok(Cut::End) => open.ended = true,
-                Err(_) => return false,
-            }
-        }
+        self.look(which);
+        let open = &self.open[which];
         let unwanted = self.setup.demand.is_done(open.node);
         if unwanted || (open.ended && open.next.is_none()) {
+            // What is still being read waits for stamps, which come on this stream.
+            if open.clock.as_ref().is_some_and(Clock::is_reading) {
+                return false;
+            }
             self.end(which, activation);
             return true;
+        }
+        if open.next.is_none() {
+            return false;
         }
         let bytes = open.next.as_ref().map_or(0, |piece| piece.bytes);
         let room =
@@ -208,6 +362,9 @@ impl Desk {
             return false;
         };
         if let Some(piece) = self.open[which].next.take() {
+            if let Some(asks) = &mut self.open[which].asks {
+                asks.open = asks.open.map(|open| open - 1);
+            }
             self.to_read[reader] += 1;
             self.open[which].last_reader = reader;
             self.send(which, reader, piece, activation);
@@ -218,7 +375,11 @@ impl Desk {
     /// The worker that is to read the next piece: one with nothing to read, or the one that has the piece before it (a
     /// reader that goes on where it was is faster), or one that is nearly through with what it has.
     fn reader_for(&self, which: usize) -> Option<usize> {
-        let last = self.open[which].last_reader;
+        let open = &self.open[which];
+        let last = match (&open.asks, &open.clock, &open.next) {
+            (Some(_), Some(clock), Some(piece)) => clock.last_reader(piece.split),
+            _ => open.last_reader,
+        };
         let least = (0..self.to_read.len()).min_by_key(|worker| self.to_read[*worker])?;
         if self.to_read[least] == 0 {
             return Some(least);
@@ -234,7 +395,10 @@ impl Desk {
         self.next_tick += 1;
         self.in_flight
             .insert(tick, self.setup.gauge.charge(piece.bytes));
-        if let Some(right) = &mut self.open[which].right {
+        let open = &mut self.open[which];
+        let clock = open.clock.as_mut();
+        let newest = clock.and_then(|clock| clock.admitted(piece.split, tick, to));
+        if let Some(right) = &mut open.right {
             right.downgrade(&tick);
             send(
                 &mut activation.outputs[which],
@@ -242,6 +406,7 @@ impl Desk {
                 Parcel::Token {
                     to,
                     piece: Box::new(piece),
+                    newest,
                 },
             );
         }
@@ -252,6 +417,7 @@ impl Desk {
         self.next_tick += 1;
         let open = &mut self.open[which];
         open.next = None;
+        open.asks = None;
         // The thread that cuts may be waiting for room: closing the channel lets it go.
         open.cuts = bounded(0).1;
         if let Some(mut right) = open.right.take() {
@@ -279,7 +445,7 @@ impl Drop for Desk {
 
 fn spawn_cutter(
     source: &DeskSource,
-    out: Sender<Cut>,
+    (out, asked): (Sender<Cut>, Receiver<usize>),
     wake: SyncActivator,
     setup: &DeskSetup,
 ) -> Option<JoinHandle<()>> {
@@ -289,6 +455,8 @@ fn spawn_cutter(
         source: Arc::clone(&source.source),
         names: source.splits.iter().map(|s| Arc::clone(&s.name)).collect(),
         first_split: source.first_split,
+        time: source.time,
+        asked,
         out,
         wake,
         abort: Arc::clone(&setup.abort),
@@ -316,6 +484,9 @@ struct CutterThread {
     /// The splits' names.
     names: Vec<Arc<str>>,
     first_split: u32,
+    time: Option<DeskTime>,
+    /// The splits of which the next piece is asked for.
+    asked: Receiver<usize>,
     out: Sender<Cut>,
     wake: SyncActivator,
     abort: Arc<Abort>,
@@ -326,27 +497,96 @@ impl CutterThread {
     fn run(self) {
         let abort = Arc::clone(&self.abort);
         let id = Arc::clone(&self.id);
-        abort.guard(&id, || self.cut_all());
+        abort.guard(&id, || match self.time {
+            None => self.cut_all(),
+            Some(time) => {
+                let bounds = self.bounds()?;
+                if !self.tell(Cut::Bounds(bounds)) {
+                    return Ok(());
+                }
+                match time.aligned {
+                    true => self.cut_as_asked(),
+                    false => self.cut_all(),
+                }
+            }
+        });
+    }
+
+    /// What is known of the times of each split before it is read. Where there is one split, nothing else needs to be known.
+    fn bounds(&self) -> Result<Vec<Instant>> {
+        let splits = self.names.len();
+        if splits < 2 {
+            return Ok(vec![BEGINNING; splits]);
+        }
+        let mut bounds = Vec::with_capacity(splits);
+        for split in 0..splits {
+            if self.abort.is_raised() {
+                break;
+            }
+            bounds.push(self.source.lower_bound(split)?.unwrap_or(BEGINNING));
+        }
+        Ok(bounds)
+    }
+
+    fn begin(&self, split: usize) -> Result<Box<dyn Cutter>> {
+        let first = Place::new(self.first_split + split as u32, 0)?;
+        tracing::debug!(component = %self.id, file = &*self.names[split], "opened");
+        let cutter = self.source.cutter(split, first)?;
+        let counters = self.metrics.of(self.node);
+        counters.splits_begun.fetch_add(1, Ordering::Relaxed);
+        Ok(cutter)
+    }
+
+    fn finished(&self, split: usize) {
+        tracing::debug!(component = %self.id, file = &*self.names[split], "handed out to its end");
     }
 
     fn cut_all(&self) -> Result<()> {
         for split in 0..self.names.len() {
-            let first = Place::new(self.first_split + split as u32, 0)?;
-            let name = &*self.names[split];
-            tracing::debug!(component = %self.id, file = name, "opened");
-            let mut cutter = self.source.cutter(split, first)?;
-            self.metrics
-                .of(self.node)
-                .splits_begun
-                .fetch_add(1, Ordering::Relaxed);
+            let mut cutter = self.begin(split)?;
             while let Some(piece) = cutter.next()? {
                 if !self.tell(Cut::Piece(piece)) {
                     return Ok(());
                 }
             }
-            tracing::debug!(component = %self.id, file = name, "handed out to its end");
+            self.finished(split);
+            if self.time.is_some() && !self.tell(Cut::SplitEnd(split)) {
+                return Ok(());
+            }
         }
         self.tell(Cut::End);
+        Ok(())
+    }
+
+    /// Cuts the next piece of whatever split is asked for.
+    fn cut_as_asked(&self) -> Result<()> {
+        let mut cutters: HashMap<usize, Box<dyn Cutter>> = HashMap::new();
+        let mut finished = BTreeSet::new();
+        while let Ok(split) = self.asked.recv() {
+            if finished.contains(&split) {
+                // Asked for before it was known that there is no more.
+                if !self.tell(Cut::SplitEnd(split)) {
+                    return Ok(());
+                }
+                continue;
+            }
+            let cutter = match cutters.entry(split) {
+                Entry::Occupied(open) => open.into_mut(),
+                Entry::Vacant(new) => new.insert(self.begin(split)?),
+            };
+            let cut = match cutter.next()? {
+                Some(piece) => Cut::Piece(piece),
+                None => {
+                    cutters.remove(&split);
+                    finished.insert(split);
+                    self.finished(split);
+                    Cut::SplitEnd(split)
+                }
+            };
+            if !self.tell(cut) {
+                return Ok(());
+            }
+        }
         Ok(())
     }
 

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 
 use dataflow_core::runs::{Merge, Merged};
+use dataflow_core::time::{BEGINNING, END, Instant};
 use dataflow_core::{Batch, Result};
 use timely::dataflow::operators::Capability;
 
@@ -16,7 +17,10 @@ struct Tick {
     /// Batches in the order of arrival; those of sorted runs wait by sender instead.
     queue: VecDeque<Batch>,
     runs: Option<Runs>,
+    /// Which workers' sorted runs have no further rows at this tick.
     ended: Vec<bool>,
+    /// How far each worker's rows are complete, if this tick carries a watermark.
+    marks: Option<Vec<Option<Instant>>>,
 }
 
 struct Runs {
@@ -35,6 +39,8 @@ pub struct Inlet {
     only: Option<usize>,
     only_ended: bool,
     over: bool,
+    /// How far each worker's rows are complete.
+    reached: Vec<Instant>,
 }
 
 /// What an inlet has for its operator.
@@ -55,6 +61,7 @@ impl Inlet {
             only,
             only_ended: false,
             over: false,
+            reached: vec![BEGINNING; workers],
         }
     }
 
@@ -75,6 +82,7 @@ impl Inlet {
             queue: VecDeque::new(),
             runs: None,
             ended: vec![false; workers],
+            marks: None,
         })
     }
 
@@ -109,6 +117,58 @@ impl Inlet {
         let tick = self.tick(tick, rights);
         let runs = tick.runs.get_or_insert_with(|| Runs::new(workers));
         runs.reached[from] = Some(key);
+    }
+
+    /// What worker `from` sends at later ticks is not older than `time`, or late.
+    pub fn watermark(
+        &mut self,
+        tick: u64,
+        rights: impl FnOnce() -> Rights,
+        from: usize,
+        time: Instant,
+    ) {
+        let workers = self.workers;
+        let tick = self.tick(tick, rights);
+        tick.ended[from] = true;
+        tick.marks.get_or_insert_with(|| vec![None; workers])[from] = Some(time);
+    }
+
+    /// The oldest tick with a watermark, if all of it and what came before has arrived and was taken.
+    pub fn mark(&self, may_come: impl Fn(u64) -> bool) -> Option<u64> {
+        let (tick, entry) = self
+            .ticks
+            .iter()
+            .find(|(_, entry)| entry.marks.is_some() || !entry.is_empty())?;
+        (entry.marks.is_some() && entry.is_empty() && !may_come(*tick)).then_some(*tick)
+    }
+
+    /// Whether nothing up to a tick can come any more, and all that came was taken.
+    pub fn is_past(&self, tick: u64, may_come: impl Fn(u64) -> bool) -> bool {
+        let rows = self
+            .ticks
+            .range(..=tick)
+            .any(|(_, entry)| !entry.is_empty());
+        self.over || (!rows && !may_come(tick))
+    }
+
+    /// Takes the watermark of a tick, if there is one, with the rights that came with it.
+    pub fn take_mark(&mut self, tick: u64) -> Option<Rights> {
+        let entry = self.ticks.get_mut(&tick)?;
+        let marks = entry.marks.take()?;
+        for (reached, mark) in self.reached.iter_mut().zip(marks) {
+            *reached = mark.map_or(*reached, |mark| mark.max(*reached));
+        }
+        Some(Rc::clone(&entry.rights))
+    }
+
+    /// How far the rows of all workers are complete that send here.
+    pub fn complete_to(&self) -> Instant {
+        let least = || self.reached.iter().copied().min().unwrap_or(END);
+        match self.only {
+            _ if self.over => END,
+            Some(only) => self.reached[only],
+            None => least(),
+        }
     }
 
     /// Worker `from` sends nothing more.
@@ -163,7 +223,8 @@ impl Inlet {
             {
                 return Ok(Next::Batch(tick, Rc::clone(&entry.rights), batch));
             }
-            if !complete {
+            // A watermark is acted on between its tick and the next.
+            if !complete || entry.marks.is_some() {
                 return Ok(Next::Nothing);
             }
             self.ticks.remove(&tick);
@@ -175,10 +236,8 @@ impl Inlet {
     /// To be called at the end of every activation, also of an operator that cannot write at the moment: whoever is to make room
     /// for it may be waiting for exactly these ticks.
     pub fn forget(&mut self, may_come: impl Fn(u64) -> bool) {
-        self.ticks.retain(|tick, entry| {
-            let empty = entry.queue.is_empty() && entry.runs.as_ref().is_none_or(Runs::is_empty);
-            !empty || may_come(*tick)
-        });
+        self.ticks
+            .retain(|tick, entry| !entry.is_empty() || entry.marks.is_some() || may_come(*tick));
     }
 
     /// Notices the end. Returns the rights of the end's tick once, when nothing can come any more and everything was
@@ -208,6 +267,12 @@ impl Inlet {
             entry.queue.clear();
             entry.runs = None;
         }
+    }
+}
+
+impl Tick {
+    fn is_empty(&self) -> bool {
+        self.queue.is_empty() && self.runs.as_ref().is_none_or(Runs::is_empty)
     }
 }
 

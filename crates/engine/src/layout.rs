@@ -7,6 +7,7 @@ use dataflow_core::plan::{Plan, PlanNode, PortIndex, PortRef, Work};
 use dataflow_core::transform::{Emits, MakeStage, StagePlan};
 use dataflow_core::{Batch, Flow, Output, Result, Route, Sink, Stage};
 
+use crate::desk::DeskTime;
 use crate::message::Address;
 
 /// One output of an operator.
@@ -110,6 +111,8 @@ pub struct Layout {
     pub operators: Vec<Operator>,
     /// The nodes that are sources, in the plan's order.
     pub sources: Vec<usize>,
+    /// How the event times of each source count, if they do.
+    pub times: Vec<Option<DeskTime>>,
 }
 
 struct Maker<'a> {
@@ -138,7 +141,46 @@ pub fn lay_out(plan: &Plan, workers: usize) -> Layout {
     for (index, node) in plan.nodes.iter().enumerate() {
         maker.node(index, node);
     }
+    maker.layout.times = times(plan, &maker.layout.sources, &maker.wants_order);
     maker.layout
+}
+
+/// How the event times of the sources count. Those that are connected, in whatever way, have their watermarks in common; where
+/// none of what is connected acts on watermarks, times do not count.
+fn times(plan: &Plan, sources: &[usize], wants_order: &[bool]) -> Vec<Option<DeskTime>> {
+    let mut groups: Vec<usize> = (0..plan.nodes.len()).collect();
+    for (index, node) in plan.nodes.iter().enumerate() {
+        for input in node.inputs.iter().flatten() {
+            let (here, there) = (groups[index], groups[input.node]);
+            groups
+                .iter_mut()
+                .filter(|g| **g == there)
+                .for_each(|g| *g = here);
+        }
+    }
+    let acts = |node: &PlanNode| match &node.work {
+        Work::Transform(transform) => transform.stages().iter().any(|stage| stage.timed),
+        _ => false,
+    };
+    let acting: Vec<usize> = plan
+        .nodes
+        .iter()
+        .zip(&groups)
+        .filter(|(node, _)| acts(node))
+        .map(|(_, group)| *group)
+        .collect();
+    let time = |index: &usize| {
+        let Work::Source(source) = &plan.nodes[*index].work else {
+            return None;
+        };
+        let rule = source.time().filter(|_| acting.contains(&groups[*index]))?;
+        Some(DeskTime {
+            rule,
+            group: groups[*index],
+            aligned: !wants_order[*index],
+        })
+    };
+    sources.iter().map(time).collect()
 }
 
 impl Maker<'_> {

@@ -2,6 +2,7 @@
 
 use arrow_array::Array;
 use dataflow_core::order::{owner, shard};
+use dataflow_core::time::{Instant, Newest};
 use dataflow_core::{Batch, Piece};
 use timely::Accountable;
 use timely::communication::Push;
@@ -40,12 +41,32 @@ pub enum Parcel {
         /// How many workers are still to be told.
         copies: usize,
     },
+    /// The sending worker's rows are complete up to a time: what it sends later on this stream is not older, or late.
+    Watermark {
+        /// The sending worker.
+        from: usize,
+        /// The time.
+        time: Instant,
+        /// How many workers are still to be told.
+        copies: usize,
+    },
     /// Desk to reader: read this.
     Token {
         /// The reading worker.
         to: usize,
         /// What to read.
         piece: Box<Piece>,
+        /// The newest time of the split before the piece, if that is known already. Where times count, rows wait for it.
+        newest: Option<Newest>,
+    },
+    /// Desk to reader: the newest time of its split before the piece that was admitted at this tick.
+    Stamp {
+        /// The reading worker.
+        to: usize,
+        /// The piece's tick.
+        tick: u64,
+        /// The newest time.
+        newest: Newest,
     },
     /// Reader to desk: that was read.
     Facts(Facts),
@@ -60,6 +81,8 @@ pub struct Facts {
     pub worker: usize,
     /// The bytes of its rows.
     pub bytes: usize,
+    /// The newest time of its split behind it, where times count.
+    pub newest: Option<Newest>,
 }
 
 impl Parcel {
@@ -75,8 +98,8 @@ impl Accountable for Parcel {
         match self {
             Self::Empty => 0,
             Self::Rows { batch, marks, .. } => (batch.len() + marks) as i64,
-            Self::End { copies, .. } => *copies as i64,
-            Self::Token { .. } | Self::Facts(_) | Self::Reached { .. } => 1,
+            Self::End { copies, .. } | Self::Watermark { copies, .. } => *copies as i64,
+            Self::Token { .. } | Self::Stamp { .. } | Self::Facts(_) | Self::Reached { .. } => 1,
         }
     }
 }
@@ -138,7 +161,14 @@ impl Distributor<Parcel> for Post {
                     send(to, Parcel::End { from, copies: 1 });
                 }
             }
-            (Parcel::Token { to, piece }, _) => send(to, Parcel::Token { to, piece }),
+            (Parcel::Watermark { from, time, copies }, _) => {
+                for to in 0..copies {
+                    let copies = 1;
+                    send(to, Parcel::Watermark { from, time, copies });
+                }
+            }
+            (token @ Parcel::Token { to, .. }, _) => send(to, token),
+            (stamp @ Parcel::Stamp { to, .. }, _) => send(to, stamp),
             (Parcel::Facts(facts), _) => send(0, Parcel::Facts(facts)),
             (Parcel::Reached { .. }, _) => unreachable!("what is routed already is not sent again"),
             (rows @ Parcel::Rows { .. }, Address::Worker(to)) => send(to, rows),

@@ -1,6 +1,6 @@
 //! Reads pieces on one worker: a thread of its own decodes, the operator sends what it decoded at the piece's tick.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -8,7 +8,8 @@ use std::thread::JoinHandle;
 use std::time::Instant;
 
 use crossbeam_channel::{Receiver, Sender, TryRecvError, bounded, unbounded};
-use dataflow_core::{Decoded, Output, Piece, Reader, Result, Source};
+use dataflow_core::time::{Instant as EventTime, Newest};
+use dataflow_core::{Batch, Decoded, Error, Output, Piece, Reader, Result, Source, TimeRule};
 use timely::scheduling::SyncActivator;
 
 use crate::abort::Abort;
@@ -33,6 +34,8 @@ pub struct ReadingSetup {
     pub source: Arc<dyn Source>,
     /// The output of facts; behind it comes the one that carries progress alone.
     pub facts: usize,
+    /// What is said of the rows' event times, where they count.
+    pub time: Option<TimeRule>,
     /// How many rows a batch should have.
     pub batch_rows: usize,
     /// The switch that stops the run.
@@ -46,11 +49,24 @@ enum FromThread {
     End(u64),
 }
 
+/// A piece that is being read.
+struct Piecemeal {
+    rights: Rights,
+    /// The bytes of its rows so far.
+    bytes: usize,
+    /// Where times count: the newest one of the split so far, as soon as all before the piece was read.
+    newest: Option<Newest>,
+    /// What was decoded before that.
+    waiting: VecDeque<Decoded>,
+    /// Whether all was decoded.
+    read: bool,
+}
+
 /// The reading operator of one source on one worker.
 pub struct ReadingOperator {
     setup: ReadingSetup,
     outlet: Outlet,
-    ticks: BTreeMap<u64, (Rights, usize)>,
+    ticks: BTreeMap<u64, Piecemeal>,
     end: Option<(u64, Rights)>,
     tokens: Option<Sender<(u64, Piece)>>,
     decoded: Receiver<FromThread>,
@@ -102,14 +118,29 @@ impl ReadingOperator {
     /// Runs once.
     pub fn activate(&mut self, activation: &mut Activation<'_>) {
         let (ticks, end, tokens) = (&mut self.ticks, &mut self.end, &self.tokens);
+        let (stamped, marks) = (&mut Vec::new(), &mut Vec::new());
         activation.drain(0, &mut |tick, rights, parcel| match parcel {
-            Parcel::Token { piece, .. } => {
-                ticks.insert(tick, (rights(), 0));
+            Parcel::Token { piece, newest, .. } => {
+                let piecemeal = Piecemeal {
+                    rights: rights(),
+                    bytes: 0,
+                    newest,
+                    waiting: VecDeque::new(),
+                    read: false,
+                };
+                ticks.insert(tick, piecemeal);
                 if let Some(tokens) = tokens {
                     // A thread that is gone has raised its error already.
                     let _ = tokens.send((tick, *piece));
                 }
             }
+            Parcel::Stamp { tick, newest, .. } => {
+                if let Some(piece) = ticks.get_mut(&tick) {
+                    piece.newest = Some(newest);
+                    stamped.push(tick);
+                }
+            }
+            Parcel::Watermark { time, .. } => marks.push((rights(), time)),
             Parcel::End { .. } => *end = Some((tick, rights())),
             _ => {}
         });
@@ -118,9 +149,16 @@ impl ReadingOperator {
         }
         let abort = Arc::clone(&self.setup.abort);
         let id = Arc::clone(&self.setup.id);
-        if abort.guard(&id, || self.pass_on(activation)) == Some(true) {
+        let work = || {
+            for tick in stamped.drain(..) {
+                self.release(activation, tick)?;
+            }
+            self.pass_on(activation)
+        };
+        if abort.guard(&id, work) == Some(true) {
             self.start.again.activate();
         }
+        self.pass_on_marks(activation, marks);
         self.pass_on_end(activation);
         if self.tokens.is_none()
             && self.ticks.is_empty()
@@ -137,26 +175,62 @@ impl ReadingOperator {
     fn pass_on(&mut self, activation: &mut Activation<'_>) -> Result<bool> {
         for _ in 0..FUEL {
             match self.decoded.try_recv() {
-                Ok(FromThread::Some(tick, decoded)) => self.send(activation, tick, decoded)?,
-                Ok(FromThread::End(tick)) => {
-                    if let Some((rights, bytes)) = self.ticks.remove(&tick) {
-                        let facts = Facts {
-                            tick,
-                            worker: self.start.worker,
-                            bytes,
-                        };
-                        let port = self.setup.facts;
-                        send(
-                            &mut activation.outputs[port],
-                            &rights[port],
-                            Parcel::Facts(facts),
-                        );
+                Ok(FromThread::Some(tick, decoded)) => {
+                    let Some(piece) = self.ticks.get_mut(&tick) else {
+                        continue;
+                    };
+                    if self.setup.time.is_some() && piece.newest.is_none() {
+                        piece.waiting.push_back(decoded);
+                    } else {
+                        self.send(activation, tick, decoded)?;
                     }
+                }
+                Ok(FromThread::End(tick)) => {
+                    if let Some(piece) = self.ticks.get_mut(&tick) {
+                        piece.read = true;
+                    }
+                    self.close(activation, tick);
                 }
                 Err(TryRecvError::Empty | TryRecvError::Disconnected) => return Ok(false),
             }
         }
         Ok(true)
+    }
+
+    /// Sends what waited for the newest time before it.
+    fn release(&mut self, activation: &mut Activation<'_>, tick: u64) -> Result<()> {
+        while let Some(decoded) = self.next_waiting(tick) {
+            self.send(activation, tick, decoded)?;
+        }
+        self.close(activation, tick);
+        Ok(())
+    }
+
+    fn next_waiting(&mut self, tick: u64) -> Option<Decoded> {
+        self.ticks.get_mut(&tick)?.waiting.pop_front()
+    }
+
+    /// Tells the desk of a piece that was read and sent.
+    fn close(&mut self, activation: &mut Activation<'_>, tick: u64) {
+        let waits = self.setup.time.is_some();
+        let done = |piece: &Piecemeal| piece.read && !(waits && piece.newest.is_none());
+        if !self.ticks.get(&tick).is_some_and(done) {
+            return;
+        }
+        if let Some(piece) = self.ticks.remove(&tick) {
+            let facts = Facts {
+                tick,
+                worker: self.start.worker,
+                bytes: piece.bytes,
+                newest: piece.newest,
+            };
+            let port = self.setup.facts;
+            send(
+                &mut activation.outputs[port],
+                &piece.rights[port],
+                Parcel::Facts(facts),
+            );
+        }
     }
 
     fn send(
@@ -165,19 +239,22 @@ impl ReadingOperator {
         tick: u64,
         mut decoded: Decoded,
     ) -> Result<()> {
-        let Some((rights, bytes)) = self.ticks.get_mut(&tick) else {
+        let Some(piece) = self.ticks.get_mut(&tick) else {
             return Ok(());
         };
-        let rights = Rc::clone(rights);
+        let rights = Rc::clone(&piece.rights);
         let counters = self.setup.metrics.of(self.setup.node);
         self.outlet.at(tick, false);
         let good: usize = decoded.batches.iter().map(|(_, batch)| batch.len()).sum();
         self.outlet.count_rows(Some(0), good + decoded.bad.len());
         find_bad(&mut decoded);
         self.outlet.bad(decoded.bad)?;
-        for (port, batch) in decoded.batches {
+        for (port, mut batch) in decoded.batches {
+            if let (Some(rule), Some(newest), 0) = (&self.setup.time, &mut piece.newest, port) {
+                batch = judged(batch, newest, rule)?;
+            }
             let size = batch.bytes();
-            *bytes += size;
+            piece.bytes += size;
             counters
                 .rows_out
                 .fetch_add(batch.len() as u64, Ordering::Relaxed);
@@ -196,6 +273,21 @@ impl ReadingOperator {
         Ok(())
     }
 
+    /// Watermarks go on at once: rows that are still being read have earlier ticks.
+    fn pass_on_marks(&self, activation: &mut Activation<'_>, marks: &mut Vec<(Rights, EventTime)>) {
+        let last = activation.outputs.len() - 1;
+        for (rights, time) in marks.drain(..) {
+            for port in (0..last).filter(|port| *port != self.setup.facts) {
+                let mark = Parcel::Watermark {
+                    from: self.start.worker,
+                    time,
+                    copies: self.start.workers,
+                };
+                send(&mut activation.outputs[port], &rights[port], mark);
+            }
+        }
+    }
+
     fn pass_on_end(&mut self, activation: &mut Activation<'_>) {
         let Some((_, rights)) = self.end.take() else {
             return;
@@ -211,6 +303,17 @@ impl ReadingOperator {
         }
         self.tokens = None;
     }
+}
+
+/// The batch with the horizons of its rows.
+fn judged(batch: Batch, newest: &mut Newest, rule: &TimeRule) -> Result<Batch> {
+    let Some(times) = batch.times().cloned() else {
+        return Err(Error::internal(
+            "rows of a source with event time came without",
+        ));
+    };
+    let horizons = newest.see(times.at(), rule);
+    Ok(batch.with_times(Some(times.with_horizons(horizons))))
 }
 
 /// Says of bad rows where they stand among all that were decoded, good and bad.

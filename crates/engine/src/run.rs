@@ -404,6 +404,7 @@ fn desk_setup(shared: &Arc<Shared>) -> DeskSetup {
                 source: Arc::clone(source),
                 splits: splits.clone(),
                 first_split,
+                time: shared.layout.times[sources.len()],
             });
         }
         first_split += splits.len() as u32;
@@ -446,6 +447,7 @@ fn build_reader<'s>(
         id: Arc::clone(&planned.id),
         source: Arc::clone(source),
         facts: job.facts(),
+        time: shared.layout.times[number].map(|time| time.rule),
         batch_rows: shared.settings.batch_rows,
         abort: Arc::clone(&shared.abort),
         metrics: Arc::clone(&shared.metrics),

@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use dataflow_core::stage::Spill;
+use dataflow_core::time::{BEGINNING, Instant as EventTime};
 use dataflow_core::{Batch, Flow, Place, Places, Result, Stage};
 
 use crate::abort::Abort;
@@ -63,16 +64,26 @@ pub struct StageSetup {
 enum Phase {
     /// Takes batches.
     Running,
-    /// Called again and again until it has nothing more to write; at the end of input when the flag is set.
+    /// Called again and again until it has nothing more to write.
     Writing {
         tick: u64,
         rights: Rights,
-        ending: bool,
+        about: About,
     },
     /// Has said that it needs nothing more; waits for the end of its inputs.
     Done,
     /// Has ended and passed the end on.
     Over,
+}
+
+/// What a stage was given when it said that it has more to write.
+#[derive(Clone, Copy, PartialEq)]
+enum About {
+    Batch,
+    /// A watermark.
+    Time(EventTime),
+    /// The end of its input.
+    End,
 }
 
 /// A stage on one worker, with its inputs.
@@ -90,6 +101,8 @@ pub struct StageOperator {
     /// whatever order it learns of its inputs' ends.
     last_end: Option<(u64, Rights)>,
     phase: Phase,
+    /// The watermark that was given last.
+    reached: EventTime,
     numbered: u64,
     blocked_since: Option<Instant>,
     seen: (u64, u64),
@@ -135,6 +148,7 @@ impl StageOperator {
             held: None,
             last_end: None,
             phase: Phase::Running,
+            reached: BEGINNING,
             numbered: 0,
             blocked_since: None,
             seen: (0, 0),
@@ -183,6 +197,8 @@ impl StageOperator {
     fn receive(&mut self, activation: &mut Activation<'_>) {
         let unwanted = self.stage.is_none() || matches!(self.phase, Phase::Done | Phase::Over);
         let ordered = self.setup.ordered;
+        // Where inputs are read one after another, times begin anew with each.
+        let turns = ordered && self.inlets.len() > 1;
         for (input, inlet) in self.inlets.iter_mut().enumerate() {
             activation.drain(input, &mut |tick, rights, parcel| match parcel {
                 Parcel::Rows { from, batch, .. } if !unwanted => {
@@ -190,6 +206,9 @@ impl StageOperator {
                 }
                 Parcel::Reached { from, key } if !unwanted && ordered => {
                     inlet.reached(tick, rights, from, key)
+                }
+                Parcel::Watermark { from, time, .. } if !turns => {
+                    inlet.watermark(tick, rights, from, time)
                 }
                 Parcel::End { from, .. } => inlet.end(tick, rights, from),
                 _ => {}
@@ -206,6 +225,9 @@ impl StageOperator {
                 }
                 continue;
             }
+            if self.pass_time(activation)? {
+                continue;
+            }
             if matches!(self.phase, Phase::Running)
                 && let Some((tick, rights, batch)) = self.next_batch(activation)?
             {
@@ -217,6 +239,59 @@ impl StageOperator {
             }
         }
         Ok(true)
+    }
+
+    /// Acts on the oldest watermark, if all rows up to its tick have been taken. Returns whether there was one.
+    fn pass_time(&mut self, activation: &mut Activation<'_>) -> Result<bool> {
+        let mut marks = self.inlets.iter().enumerate();
+        let mark = |(input, inlet): (usize, &Inlet)| inlet.mark(|t| activation.may_come(input, t));
+        let Some(tick) = marks.find_map(mark) else {
+            return Ok(false);
+        };
+        let past = |(input, inlet): (usize, &Inlet)| {
+            inlet.is_past(tick, |t| activation.may_come(input, t))
+        };
+        if !self.inlets.iter().enumerate().all(past) {
+            return Ok(false);
+        }
+        let rights = self.inlets.iter_mut().map(|inlet| inlet.take_mark(tick));
+        let Some(rights) = rights.fold(None, |first, next| first.or(next)) else {
+            return Ok(false);
+        };
+        let reached = self.inlets.iter().map(Inlet::complete_to).min();
+        let time = reached.unwrap_or(BEGINNING);
+        if time > self.reached {
+            self.reached = time;
+            if let (Phase::Running, Some(stage)) = (&self.phase, self.stage.as_mut()) {
+                self.outlet
+                    .at(tick, is_oldest(activation, &self.inlets, tick));
+                let flow = stage.on_watermark(time, &mut self.outlet)?;
+                self.flush(activation, &rights);
+                self.follow(flow, tick, Rc::clone(&rights), About::Time(time));
+            }
+            if !matches!(self.phase, Phase::Writing { .. }) {
+                self.pass_mark(activation, time, &rights);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Tells how far what this stage writes is complete.
+    fn pass_mark(&mut self, activation: &mut Activation<'_>, time: EventTime, rights: &Rights) {
+        let stage = self
+            .stage
+            .as_ref()
+            .filter(|_| !matches!(self.phase, Phase::Done));
+        let time = stage.map_or(time, |stage| stage.progress(time));
+        // The last output carries progress alone.
+        for port in 0..activation.outputs.len() - 1 {
+            let mark = Parcel::Watermark {
+                from: self.start.worker,
+                time,
+                copies: self.start.workers,
+            };
+            send(&mut activation.outputs[port], &rights[port], mark);
+        }
     }
 
     fn next_batch(&mut self, activation: &Activation<'_>) -> Result<Option<(u64, Rights, Batch)>> {
@@ -325,7 +400,7 @@ impl StageOperator {
         let counters = self.setup.metrics.of(self.setup.node);
         counters.latency.count(began.elapsed());
         self.flush(activation, &rights);
-        self.follow(flow, tick, rights, false);
+        self.follow(flow, tick, rights, About::Batch);
         Ok(())
     }
 
@@ -334,12 +409,12 @@ impl StageOperator {
         let Phase::Writing {
             tick,
             rights,
-            ending,
+            about,
         } = &self.phase
         else {
             return Ok(false);
         };
-        let (tick, rights, ending) = (*tick, Rc::clone(rights), *ending);
+        let (tick, rights, about) = (*tick, Rc::clone(rights), *about);
         let oldest = is_oldest(activation, &self.inlets, tick);
         self.outlet.at(tick, oldest);
         if dataflow_core::Output::full(&self.outlet) {
@@ -357,21 +432,24 @@ impl StageOperator {
         };
         let flow = stage.more(&mut self.outlet)?;
         self.flush(activation, &rights);
-        self.follow(flow, tick, Rc::clone(&rights), ending);
-        if matches!(self.phase, Phase::Over) {
-            self.pass_on_end(activation, &rights)?;
+        self.follow(flow, tick, Rc::clone(&rights), about);
+        match (&self.phase, about) {
+            (Phase::Over, _) => self.pass_on_end(activation, &rights)?,
+            (Phase::Writing { .. }, _) => {}
+            (_, About::Time(time)) => self.pass_mark(activation, time, &rights),
+            _ => {}
         }
         Ok(true)
     }
 
-    fn follow(&mut self, flow: Flow, tick: u64, rights: Rights, ending: bool) {
+    fn follow(&mut self, flow: Flow, tick: u64, rights: Rights, about: About) {
         self.phase = match flow {
             Flow::More => Phase::Writing {
                 tick,
                 rights,
-                ending,
+                about,
             },
-            _ if ending => Phase::Over,
+            _ if about == About::End => Phase::Over,
             Flow::Ready => Phase::Running,
             Flow::Done => {
                 self.setup.demand.done(self.setup.node, tick);
@@ -432,7 +510,7 @@ impl StageOperator {
             _ => Flow::Ready,
         };
         self.flush(activation, &rights);
-        self.follow(flow, tick, Rc::clone(&rights), true);
+        self.follow(flow, tick, Rc::clone(&rights), About::End);
         if matches!(self.phase, Phase::Over) {
             self.pass_on_end(activation, &rights)?;
         }

@@ -17,6 +17,8 @@ use dataflow_core::*;
 
 use crate::{Report, Run, Settings};
 
+mod time;
+
 fn schema() -> SchemaRef {
     Arc::new(Schema::new(vec![Field::new("x", DataType::Int64, false)]))
 }

@@ -1,0 +1,260 @@
+//! What the desk knows of a source's event time: how far each split is, which split to read next, and the watermark.
+//!
+//! The newest time of a split is carried from piece to piece: the first piece may be judged at once, and each further one when
+//! the piece before it has been read, however far ahead it was decoded. How far the source is, is how far its least split
+//! is, those that are still to be read included: of them a bound is known.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use dataflow_core::TimeRule;
+use dataflow_core::time::{BEGINNING, END, Instant, Newest};
+
+/// Where a split stands.
+#[derive(Clone, Default)]
+struct Progress {
+    /// What is not late is not older.
+    reached: Instant,
+    newest: Newest,
+    begun: bool,
+    /// Whether all its pieces were cut.
+    cut: bool,
+    /// Pieces asked for and not yet cut.
+    asked: usize,
+    /// Pieces that were admitted and not yet read, and who reads them. The first has been stamped.
+    waiting: VecDeque<(u64, usize)>,
+    last_reader: usize,
+}
+
+/// A piece that may be judged now.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Stamp {
+    /// Its tick.
+    pub tick: u64,
+    /// Who reads it.
+    pub reader: usize,
+    /// The newest time of its split before it.
+    pub newest: Newest,
+}
+
+/// The clock of a source.
+pub struct Clock {
+    rule: TimeRule,
+    splits: Vec<Progress>,
+    /// The splits that have not been read to their end, by how far they are.
+    least: BTreeSet<(Instant, usize)>,
+    /// The split of each piece that is being read.
+    pieces: BTreeMap<u64, usize>,
+    /// How many splits may be open at a time, and how many are.
+    most_open: usize,
+    open: usize,
+    /// How many splits were cut to their end.
+    cut: usize,
+    /// By how much a piece moved its split, lately.
+    stride: i64,
+}
+
+impl Clock {
+    /// A clock of so many splits, of which `most_open` may be open at a time where they are read side by side.
+    pub fn new(rule: TimeRule, splits: usize, most_open: usize) -> Self {
+        let new = Progress {
+            reached: BEGINNING,
+            ..Progress::default()
+        };
+        Self {
+            rule,
+            least: (0..splits).map(|split| (BEGINNING, split)).collect(),
+            splits: vec![new; splits],
+            pieces: BTreeMap::new(),
+            most_open: most_open.max(1),
+            open: 0,
+            cut: 0,
+            stride: 0,
+        }
+    }
+
+    /// Learns what is known of the splits before they are read.
+    pub fn bounds(&mut self, bounds: &[Instant]) {
+        for (split, bound) in bounds.iter().enumerate() {
+            self.reach(split, *bound);
+        }
+    }
+
+    fn reach(&mut self, split: usize, time: Instant) {
+        let progress = &mut self.splits[split];
+        if time > progress.reached && self.least.remove(&(progress.reached, split)) {
+            progress.reached = time;
+            self.least.insert((time, split));
+        }
+    }
+
+    /// What is not late is not older, in all splits; [`END`] when all have been read.
+    pub fn watermark(&self) -> Instant {
+        self.least.first().map_or(END, |(reached, _)| *reached)
+    }
+
+    /// Whether pieces are being read.
+    pub fn is_reading(&self) -> bool {
+        !self.pieces.is_empty()
+    }
+
+    /// A piece was admitted. If all pieces before it have been read, the newest time of its split.
+    pub fn admitted(&mut self, split: usize, tick: u64, reader: usize) -> Option<Newest> {
+        self.pieces.insert(tick, split);
+        self.begin(split);
+        let progress = &mut self.splits[split];
+        progress.asked = progress.asked.saturating_sub(1);
+        progress.last_reader = reader;
+        progress.waiting.push_back((tick, reader));
+        (progress.waiting.len() == 1).then_some(progress.newest)
+    }
+
+    /// A piece was read. The next piece of its split, if one waits for that.
+    pub fn read(&mut self, tick: u64, newest: Newest) -> Option<Stamp> {
+        let split = self.pieces.remove(&tick)?;
+        let progress = &mut self.splits[split];
+        progress.waiting.pop_front();
+        progress.newest = newest;
+        let next = progress.waiting.front().map(|(tick, reader)| Stamp {
+            tick: *tick,
+            reader: *reader,
+            newest,
+        });
+        let (before, now) = (progress.reached, newest.horizon(&self.rule));
+        if before != BEGINNING && now > before {
+            self.stride = now.saturating_sub(before);
+        }
+        self.reach(split, now);
+        self.close(split);
+        next
+    }
+
+    /// All pieces of a split were cut.
+    pub fn cut(&mut self, split: usize) {
+        self.begin(split);
+        let progress = &mut self.splits[split];
+        progress.asked = 0;
+        if !std::mem::replace(&mut progress.cut, true) {
+            self.open -= 1;
+            self.cut += 1;
+        }
+        self.close(split);
+    }
+
+    /// Whether all splits were cut to their end.
+    pub fn is_cut(&self) -> bool {
+        self.cut == self.splits.len()
+    }
+
+    fn begin(&mut self, split: usize) {
+        if !std::mem::replace(&mut self.splits[split].begun, true) {
+            self.open += 1;
+        }
+    }
+
+    fn close(&mut self, split: usize) {
+        let progress = &self.splits[split];
+        if progress.cut && progress.waiting.is_empty() {
+            self.least.remove(&(progress.reached, split));
+        }
+    }
+
+    /// Who read the piece before, of this split.
+    pub fn last_reader(&self, split: usize) -> usize {
+        self.splits[split].last_reader
+    }
+
+    /// The split whose next piece is to be read: the one that is least far, as far as can be told while pieces of it are being
+    /// read. It counts as asked for.
+    pub fn next_split(&mut self) -> Option<usize> {
+        let full = self.open >= self.most_open;
+        let mut best: Option<(Instant, usize, usize)> = None;
+        for (reached, split) in &self.least {
+            if best.is_some_and(|(least, ..)| least < *reached) {
+                break;
+            }
+            let progress = &self.splits[*split];
+            if progress.cut || (full && !progress.begun) {
+                continue;
+            }
+            let ahead = progress.waiting.len() + progress.asked;
+            let far = reached.saturating_add(self.stride.saturating_mul(ahead as i64));
+            if best.is_none_or(|best| (far, ahead, *split) < best) {
+                best = Some((far, ahead, *split));
+            }
+        }
+        let (.., split) = best?;
+        self.begin(split);
+        self.splits[split].asked += 1;
+        Some(split)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn clock(splits: usize, most_open: usize) -> Clock {
+        let rule = TimeRule {
+            lateness: 5,
+            max_future_skew: None,
+        };
+        Clock::new(rule, splits, most_open)
+    }
+
+    fn after(times: &[i64]) -> Newest {
+        let mut newest = Newest::default();
+        let rule = TimeRule::default();
+        newest.see(times, &rule);
+        newest
+    }
+
+    #[test]
+    fn pieces_are_judged_one_behind_the_other() {
+        let mut clock = clock(1, 1);
+        assert_eq!(clock.admitted(0, 0, 7), Some(Newest::default()));
+        assert_eq!(clock.admitted(0, 1, 8), None);
+        let stamp = clock.read(0, after(&[100])).expect("the next one waits");
+        assert_eq!((stamp.tick, stamp.reader), (1, 8));
+        assert_eq!(clock.watermark(), 95);
+        assert_eq!(clock.read(1, after(&[200])), None);
+        assert_eq!(clock.admitted(0, 2, 7), Some(after(&[200])));
+        clock.cut(0);
+        assert_eq!(clock.watermark(), 195);
+        clock.read(2, after(&[300]));
+        assert_eq!((clock.watermark(), clock.is_reading()), (END, false));
+    }
+
+    #[test]
+    fn the_watermark_is_that_of_the_least_split() {
+        let mut clock = clock(3, 64);
+        assert_eq!(clock.watermark(), BEGINNING);
+        clock.bounds(&[10, 20, END]);
+        assert_eq!(clock.watermark(), 10);
+        clock.admitted(0, 0, 0);
+        clock.read(0, after(&[50]));
+        assert_eq!(clock.watermark(), 20);
+        clock.cut(1);
+        assert_eq!(clock.watermark(), 45);
+        clock.cut(0);
+        clock.cut(2);
+        assert_eq!(clock.watermark(), END);
+    }
+
+    #[test]
+    fn the_least_split_is_read_next_while_files_may_be_opened() {
+        let mut clock = clock(3, 2);
+        clock.bounds(&[30, 10, 20]);
+        assert_eq!(clock.next_split(), Some(1));
+        clock.admitted(1, 0, 0);
+        clock.read(0, after(&[26]));
+        assert_eq!(clock.next_split(), Some(2));
+        // Two are open: the third has to wait although it is the least one.
+        clock.admitted(2, 1, 0);
+        clock.read(1, after(&[100]));
+        assert_eq!(clock.next_split(), Some(1));
+        clock.admitted(1, 2, 0);
+        clock.read(2, after(&[90]));
+        clock.cut(1);
+        assert_eq!(clock.next_split(), Some(0));
+    }
+}
