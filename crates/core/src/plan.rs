@@ -28,8 +28,9 @@ impl Plan {
         self.nodes.iter().filter(prints).count()
     }
 
-    /// For each node, whether its output reaches, through stages that keep order, one that takes rows in order.
-    pub fn nodes_in_order(&self) -> Vec<bool> {
+    /// For each node, whether its output reaches, through stages that keep order, one that takes rows in order. Bad rows count
+    /// as output if `errors` says so.
+    pub fn nodes_in_order(&self, errors: bool) -> Vec<bool> {
         let mut wants = vec![false; self.nodes.len()];
         for (index, node) in self.nodes.iter().enumerate().rev() {
             let passes = match &node.work {
@@ -46,7 +47,8 @@ impl Plan {
                 }
             };
             if passes {
-                for input in node.inputs.iter().flatten() {
+                let inputs = node.inputs.iter().flatten();
+                for input in inputs.filter(|input| errors || input.port != PortIndex::Errors) {
                     wants[input.node] = true;
                 }
                 wants[index] |= node.inputs.iter().any(|slot| slot.len() > 1);

@@ -97,6 +97,13 @@ pub trait Output {
     /// When they stop the run.
     fn bad(&mut self, rows: BadRows) -> Result<()>;
 
+    /// Reports rows that came too late for what they belong to. They leave on `port` in the envelope of bad rows, as `make`
+    /// describes them; where nobody reads the port they are counted.
+    ///
+    /// # Errors
+    /// When they cannot be put into a batch.
+    fn late(&mut self, port: usize, rows: usize, make: &mut dyn FnMut() -> BadRows) -> Result<()>;
+
     /// Tells something for the closing report, counted by its text.
     fn note(&mut self, text: &str, count: u64);
 }
@@ -117,6 +124,8 @@ pub struct BadRow {
     pub message: String,
     /// The row as it was: JSON, or the line of text.
     pub data: String,
+    /// When it happened, if that is known.
+    pub time: Option<Instant>,
 }
 
 /// What a stage is told when it is made.

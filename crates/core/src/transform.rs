@@ -126,6 +126,9 @@ pub struct StagePlan {
     pub amplifies: bool,
     /// Whether it may say [`Flow::Done`](crate::Flow::Done): only then do failures of rows behind that not count.
     pub ends_early: bool,
+    /// Whether it writes to the component's ports besides the main one although other stages follow. Those leave in the order of
+    /// their rows' places.
+    pub sides: bool,
     /// Whether it acts on watermarks: only then are they sent at all.
     pub timed: bool,
     /// Whether it keeps state that grows with keys or rows, and so gets a share of the memory.
@@ -155,6 +158,7 @@ impl StagePlan {
             emits: Emits::InOrder,
             amplifies: false,
             ends_early: false,
+            sides: false,
             timed: false,
             stateful: false,
             name,

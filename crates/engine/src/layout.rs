@@ -7,6 +7,7 @@ use dataflow_core::plan::{Plan, PlanNode, PortIndex, PortRef, Work};
 use dataflow_core::transform::{Emits, MakeStage, StagePlan};
 use dataflow_core::{Batch, Flow, Output, Result, Route, Sink, Stage};
 
+use crate::by_place::ByPlace;
 use crate::desk::DeskTime;
 use crate::message::Address;
 
@@ -124,6 +125,10 @@ struct Maker<'a> {
     /// Whether rows of an output carry places, and how many unions marked them.
     places: HashMap<OutputRef, Option<usize>>,
     wants_order: Vec<bool>,
+    /// How the event times of each node count, if it is a source and they do.
+    times: Vec<Option<DeskTime>>,
+    /// The operator that puts the bad rows of a node in the order of their places.
+    by_place: HashMap<usize, OutputRef>,
     gathers: usize,
 }
 
@@ -135,19 +140,23 @@ pub fn lay_out(plan: &Plan, workers: usize) -> Layout {
         layout: Layout::default(),
         feeds: HashMap::new(),
         places: HashMap::new(),
-        wants_order: plan.nodes_in_order(),
+        wants_order: plan.nodes_in_order(true),
+        times: times(plan),
+        by_place: HashMap::new(),
         gathers: 0,
     };
     for (index, node) in plan.nodes.iter().enumerate() {
         maker.node(index, node);
     }
-    maker.layout.times = times(plan, &maker.layout.sources, &maker.wants_order);
+    let sources = maker.layout.sources.iter();
+    maker.layout.times = sources.map(|source| maker.times[*source]).collect();
     maker.layout
 }
 
 /// How the event times of the sources count. Those that are connected, in whatever way, have their watermarks in common; where
 /// none of what is connected acts on watermarks, times do not count.
-fn times(plan: &Plan, sources: &[usize], wants_order: &[bool]) -> Vec<Option<DeskTime>> {
+fn times(plan: &Plan) -> Vec<Option<DeskTime>> {
+    let wants_order = plan.nodes_in_order(false);
     let mut groups: Vec<usize> = (0..plan.nodes.len()).collect();
     for (index, node) in plan.nodes.iter().enumerate() {
         for input in node.inputs.iter().flatten() {
@@ -169,18 +178,18 @@ fn times(plan: &Plan, sources: &[usize], wants_order: &[bool]) -> Vec<Option<Des
         .filter(|(node, _)| acts(node))
         .map(|(_, group)| *group)
         .collect();
-    let time = |index: &usize| {
-        let Work::Source(source) = &plan.nodes[*index].work else {
+    let time = |index: usize| {
+        let Work::Source(source) = &plan.nodes[index].work else {
             return None;
         };
-        let rule = source.time().filter(|_| acting.contains(&groups[*index]))?;
+        let rule = source.time().filter(|_| acting.contains(&groups[index]))?;
         Some(DeskTime {
             rule,
-            group: groups[*index],
-            aligned: !wants_order[*index],
+            group: groups[index],
+            aligned: !wants_order[index],
         })
     };
-    sources.iter().map(time).collect()
+    (0..plan.nodes.len()).map(time).collect()
 }
 
 impl Maker<'_> {
@@ -278,11 +287,49 @@ impl Maker<'_> {
         self.publish(index, added, ports);
     }
 
-    fn inputs(&self, node: &PlanNode) -> Vec<OutputRef> {
-        let written = node.inputs.iter().flatten();
-        written
-            .flat_map(|port| self.feeds.get(port).cloned().unwrap_or_default())
-            .collect()
+    fn inputs(&mut self, node: &PlanNode) -> Vec<OutputRef> {
+        let written: Vec<PortRef> = node.inputs.iter().flatten().copied().collect();
+        let mut inputs = Vec::new();
+        for port in written {
+            let feeds = self.feeds.get(&port).cloned().unwrap_or_default();
+            if port.port == PortIndex::Errors && self.is_aligned(port.node) {
+                let known = self.by_place.get(&port.node).copied();
+                let ordered = known.unwrap_or_else(|| self.by_place(port.node, "errors", feeds));
+                self.by_place.insert(port.node, ordered);
+                inputs.push(ordered);
+            } else {
+                inputs.extend(feeds);
+            }
+        }
+        inputs
+    }
+
+    /// Whether a node's rows may come of splits that are read side by side.
+    fn is_aligned(&self, node: usize) -> bool {
+        let aligned = self.times[node].is_some_and(|time| time.aligned);
+        let mut inputs = self.plan.nodes[node].inputs.iter().flatten();
+        aligned || inputs.any(|input| self.is_aligned(input.node))
+    }
+
+    /// An operator that puts rows in the order of their places.
+    fn by_place(&mut self, index: usize, what: &str, inputs: Vec<OutputRef>) -> OutputRef {
+        let name = format!("{}: {what} in order", self.plan.nodes[index].id);
+        let make: MakeStage = Arc::new(|context| Ok(Box::new(ByPlace::new(&context)?)));
+        let mut operator = self.blank(index, name, Job::Stage(make), 1);
+        operator.errors = None;
+        operator.inputs = inputs;
+        operator.address = Some(self.gather());
+        operator.emits = Emits::SortedAtEnd;
+        operator.stateful = true;
+        operator.amplifies = true;
+        operator.lines = Lines::Unknown;
+        operator.first = false;
+        operator.last = false;
+        let added = self.add(operator, None);
+        OutputRef {
+            operator: added,
+            output: 0,
+        }
     }
 
     fn gather(&mut self) -> Address {
@@ -331,7 +378,11 @@ impl Maker<'_> {
                 inputs = self.settle(index, node, inputs);
             }
             let many = inputs.len() > 1;
-            let ports = if last { node.ports.len() } else { 1 };
+            let sides = last || stage.sides;
+            let ports = match (sides, stages.iter().any(|stage| stage.sides)) {
+                (true, elsewhere) if !elsewhere || stage.sides => node.ports.len(),
+                _ => 1,
+            };
             let name = format!("{}: {}", node.id, stage.name);
             let mut operator = self.blank(index, name, Job::Stage(Arc::clone(&stage.make)), ports);
             operator.address = match stage.route {
@@ -348,15 +399,15 @@ impl Maker<'_> {
             operator.stateful = stage.stateful;
             operator.first = position == 0;
             operator.last = last;
-            if last {
-                let read = |port| {
-                    self.is_read(PortRef {
-                        node: index,
-                        port: PortIndex::Declared(port),
-                    })
-                };
-                operator.wanted = (0..ports).map(read).collect();
-            }
+            let read = |port| {
+                self.is_read(PortRef {
+                    node: index,
+                    port: PortIndex::Declared(port),
+                })
+            };
+            let goes_on = |port| port == 0 && !last;
+            operator.wanted = (0..ports).map(|port| goes_on(port) || read(port)).collect();
+            let wanted = operator.wanted.clone();
             let depth = self.depth(&inputs).map(|depth| depth + usize::from(many));
             operator.lines = match depth {
                 _ if stage.ordered => Lines::One,
@@ -379,6 +430,20 @@ impl Maker<'_> {
                 operator: added,
                 output: 0,
             }];
+            if stage.sides && !last {
+                for output in (1..ports).filter(|output| wanted[*output]) {
+                    let side = OutputRef {
+                        operator: added,
+                        output,
+                    };
+                    let side = self.by_place(index, &node.ports[output].name, vec![side]);
+                    let port = PortRef {
+                        node: index,
+                        port: PortIndex::Declared(output),
+                    };
+                    self.feeds.insert(port, vec![side]);
+                }
+            }
             if last {
                 self.publish(index, added, ports);
             }

@@ -341,6 +341,17 @@ impl Output for Outlet {
         Ok(())
     }
 
+    fn late(&mut self, port: usize, rows: usize, make: &mut dyn FnMut() -> BadRows) -> Result<()> {
+        let counters = self.metrics.of(self.policy.node);
+        counters.late.fetch_add(rows as u64, Ordering::Relaxed);
+        counters.port(port, rows as u64);
+        if self.wants(port) {
+            let batch = envelope_batch(&self.policy.id, &self.names, &make())?;
+            self.waiting.push((port, batch));
+        }
+        Ok(())
+    }
+
     fn note(&mut self, text: &str, count: u64) {
         self.metrics.of(self.policy.node).note(text, count);
     }
@@ -366,7 +377,10 @@ fn envelope_batch(id: &str, names: &SplitNames, rows: &[BadRow]) -> Result<Batch
         Arc::new(UInt64Array::from_iter(
             rows.iter().map(|row| row.place.map(|p| p.row() + 1)),
         )),
-        Arc::new(TimestampNanosecondArray::new_null(rows.len()).with_timezone("UTC")),
+        Arc::new(
+            TimestampNanosecondArray::from_iter(rows.iter().map(|row| row.time))
+                .with_timezone("UTC"),
+        ),
         text(rows.iter().map(|row| Some(row.data.clone())).collect()),
     ];
     let places: Option<Vec<u64>> = rows

@@ -806,6 +806,7 @@ fn bad_rows_stop_the_run_or_are_counted_or_go_to_the_port() {
                 .enumerate()
                 .filter(|(_, x)| x % 2 != 0);
             let bad = odd.map(|(row, x)| BadRow {
+                time: None,
                 place: batch.places().get(row),
                 index: Some(row),
                 reason: "odd",

@@ -28,6 +28,7 @@ pub fn reject_failed(
         return Ok((batch.clone(), Vec::new(), None));
     }
     let bad = failed.iter().map(|failure| BadRow {
+        time: None,
         place: batch.places().get(failure.row as usize),
         index: Some(failure.row as usize),
         reason: failure.reason,

@@ -14,7 +14,7 @@ const LISTED: usize = 20;
 /// The plan in words, for `dataflow explain`. `texts` are the report's: secrets are taken out.
 pub fn explain(checked: &Checked, texts: &Texts) -> String {
     let plan = &checked.plan;
-    let in_order = plan.nodes_in_order();
+    let in_order = plan.nodes_in_order(true);
     let mut text = String::new();
     for (at, node) in plan.nodes.iter().enumerate() {
         let _ = writeln!(

@@ -50,6 +50,8 @@ pub struct Outcome {
     pub ports: Vec<Vec<Batch>>,
     /// Rows that failed, in the order of their places.
     pub bad: Vec<BadRow>,
+    /// Rows that were late, in the order of their places.
+    pub late: Vec<BadRow>,
     /// Notes for the closing report.
     pub notes: BTreeMap<String, u64>,
     /// Runs that were spilled.
@@ -89,6 +91,7 @@ type Numbered = (usize, Batch);
 struct Collected {
     ports: BTreeMap<usize, Vec<Numbered>>,
     bad: Vec<BadRow>,
+    late: Vec<BadRow>,
     notes: BTreeMap<String, u64>,
     piece: usize,
     sent: usize,
@@ -116,6 +119,13 @@ impl Output for Collected {
         Ok(())
     }
 
+    fn late(&mut self, _: usize, rows: usize, make: &mut dyn FnMut() -> BadRows) -> Result<()> {
+        let late = make();
+        assert_eq!(late.len(), rows, "each late row is described");
+        self.late.extend(late);
+        Ok(())
+    }
+
     fn note(&mut self, text: &str, count: u64) {
         *self.notes.entry(text.to_string()).or_default() += count;
     }
@@ -136,6 +146,7 @@ impl Drive {
         let mut outcome = Outcome {
             ports: schemas.iter().map(|_| Vec::new()).collect(),
             bad: Vec::new(),
+            late: Vec::new(),
             notes: BTreeMap::new(),
             spilled_runs: 0,
             schemas,
@@ -155,6 +166,7 @@ impl Drive {
             }
         }
         outcome.bad.sort_by_key(|bad| bad.place);
+        outcome.late.sort_by_key(|late| late.place);
         outcome.spilled_runs = spill.runs();
         Ok(outcome)
     }
@@ -266,6 +278,7 @@ impl Drive {
         let mut sides: BTreeMap<usize, Vec<Numbered>> = BTreeMap::new();
         for collected in written {
             outcome.bad.extend(collected.bad);
+            outcome.late.extend(collected.late);
             for (text, count) in collected.notes {
                 *outcome.notes.entry(text).or_default() += count;
             }

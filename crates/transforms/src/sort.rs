@@ -15,7 +15,7 @@ use serde::Deserialize;
 
 use crate::columns::{KeyColumn, KeySet, Keyed, conform};
 use crate::config::{Texts, only_input};
-use crate::sorter::{Sorted, Sorter};
+use dataflow_core::sorter::{Sorted, Sorter};
 
 /// All rows, sorted.
 #[derive(Debug, Deserialize, JsonSchema)]

@@ -17,7 +17,7 @@ use serde::Deserialize;
 use crate::columns::{KeyColumn, KeySet, conform};
 use crate::config::{Texts, only_input};
 use crate::sort::{OrderKeys, directed, ordered_keys, unwrapped};
-use crate::sorter::{HeldRows, Sorted, Sorter};
+use dataflow_core::sorter::{HeldRows, Sorted, Sorter};
 
 /// The largest rows.
 #[derive(Debug, Deserialize, JsonSchema)]

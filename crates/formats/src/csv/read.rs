@@ -321,6 +321,7 @@ impl CsvReader {
             ),
         };
         BadRow {
+            time: None,
             place: Some(place),
             index: None,
             reason,
@@ -334,6 +335,7 @@ impl CsvReader {
         for odd in &self.grid.odd {
             let (found, expected) = (odd.fields, self.shape.fields);
             taken.bad.push(BadRow {
+                time: None,
                 place: Some(Place(first.0 + u64::from(odd.record))),
                 index: None,
                 reason: "fields",

@@ -229,6 +229,7 @@ fn bad(wrong: &Wrong, line: &Line<'_>, schema: &Schema, options: &JsonlOptions) 
     let declare = wrong.column().map(|c| text::declare(c, schema, rows));
     let message = wrong.message() + &declare.unwrap_or_default();
     BadRow {
+        time: None,
         place: Some(line.place),
         index: None,
         reason: wrong.reason(),

@@ -7,7 +7,7 @@ use dataflow_core::order::Keys;
 
 use super::distinct::Distinct;
 use super::pairs::Pairs;
-use crate::runs::sort_by_bytes;
+use dataflow_core::external::sort_by_bytes;
 
 /// The groups met so far, numbered in the order in which they came.
 ///

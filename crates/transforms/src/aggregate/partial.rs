@@ -11,7 +11,7 @@ use super::groups::Groups;
 use super::passing::Passing;
 use super::work::{Rows, Work};
 use crate::calls::States;
-use crate::runs::piece_rows;
+use dataflow_core::external::piece_rows;
 
 /// With more groups than this, and bytes, the table has left the cache: a group is better kept once, by its owner, than
 /// on every worker. Tests have few groups and go this way all the same.

@@ -19,7 +19,7 @@ use super::parts::Parts;
 use super::passing::is_rows;
 use super::work::{Work, runs_of_equal};
 use crate::calls::States;
-use crate::runs::{Runs, piece_bytes, piece_rows};
+use dataflow_core::external::{Runs, piece_bytes, piece_rows};
 
 /// Below this, a state over the budget is no reason to stop.
 const TOLERATED: usize = 16 << 20;

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
+use crate::runs::{MergedRuns, Run};
+use crate::stage::Spilled;
+use crate::{Batch, Result, StageContext};
 use arrow_schema::SchemaRef;
-use dataflow_core::runs::{MergedRuns, Run};
-use dataflow_core::stage::Spilled;
-use dataflow_core::{Batch, Result, StageContext};
 
 /// The most runs that are merged at once: each holds one batch in memory.
 const FAN_IN: usize = 64;
@@ -13,7 +13,7 @@ const FAN_IN: usize = 64;
 /// Sorts items by their key bytes, equal keys by the items themselves.
 ///
 /// The bytes that all keys share are skipped and the next eight are compared as a number, which decides nearly always.
-pub(crate) fn sort_by_bytes<'k, T: Copy + Ord>(
+pub fn sort_by_bytes<'k, T: Copy + Ord>(
     items: impl Iterator<Item = T> + Clone,
     key: impl Fn(T) -> &'k [u8],
 ) -> Vec<T> {
@@ -51,18 +51,18 @@ fn prefix(key: &[u8]) -> u64 {
 }
 
 /// The bytes that a piece of a run should have, so that all heads of a merge fit into half of the memory.
-pub(crate) fn piece_bytes(memory: usize) -> usize {
+pub fn piece_bytes(memory: usize) -> usize {
     (memory / (2 * FAN_IN)).clamp(16 << 10, 1 << 20)
 }
 
 /// How many rows make a piece of `target` bytes, given the bytes of some rows.
-pub(crate) fn piece_rows(target: usize, rows: usize, bytes: usize, most: usize) -> usize {
+pub fn piece_rows(target: usize, rows: usize, bytes: usize, most: usize) -> usize {
     let per_row = (bytes / rows.max(1)).max(1);
     (target / per_row).clamp(1, most.max(1))
 }
 
 /// Sorted runs on disk.
-pub(crate) struct Runs {
+pub struct Runs {
     context: StageContext,
     schema: SchemaRef,
     list: Vec<Box<dyn Spilled>>,
@@ -71,7 +71,7 @@ pub(crate) struct Runs {
 
 impl Runs {
     /// No runs yet.
-    pub(crate) fn new(context: &StageContext, schema: SchemaRef) -> Self {
+    pub fn new(context: &StageContext, schema: SchemaRef) -> Self {
         Self {
             context: context.clone(),
             schema,
@@ -81,12 +81,12 @@ impl Runs {
     }
 
     /// Whether there is none.
-    pub(crate) fn is_empty(&self) -> bool {
+    pub fn is_empty(&self) -> bool {
         self.list.is_empty()
     }
 
     /// Writes a run: `next` gives sorted batches with order keys until it gives none.
-    pub(crate) fn write(&mut self, next: impl FnMut() -> Result<Option<Batch>>) -> Result<()> {
+    pub fn write(&mut self, next: impl FnMut() -> Result<Option<Batch>>) -> Result<()> {
         let run = self.written(next)?;
         self.list.push(run);
         Ok(())
@@ -111,7 +111,7 @@ impl Runs {
     }
 
     /// All runs as one, in order; equal keys come in the order in which their runs were written.
-    pub(crate) fn merged(&mut self, limit: usize) -> Result<MergedRuns> {
+    pub fn merged(&mut self, limit: usize) -> Result<MergedRuns> {
         loop {
             let heads = self.context.memory / 2 / self.largest.max(1);
             let fan_in = heads.clamp(2, FAN_IN);

@@ -1,16 +1,16 @@
 //! An external sort: rows are held until memory is full, spilled in sorted runs, and merged at the end.
 
+use crate::runs::{MergedRuns, Run};
+use crate::{Batch, Error, Result, StageContext};
 use arrow_array::Array;
-use dataflow_core::runs::{MergedRuns, Run};
-use dataflow_core::{Batch, Error, Result, StageContext};
 
-use crate::runs::{Runs, piece_bytes, piece_rows, sort_by_bytes};
+use crate::external::{Runs, piece_bytes, piece_rows, sort_by_bytes};
 
 /// A row that is held: which batch, which row of it.
-pub(crate) type Held = (u32, u32);
+pub type Held = (u32, u32);
 
 /// Rows that are being sorted. Batches come with order keys.
-pub(crate) struct Sorter {
+pub struct Sorter {
     context: StageContext,
     batches: Vec<Batch>,
     rows: usize,
@@ -19,7 +19,7 @@ pub(crate) struct Sorter {
 }
 
 /// Rows in order.
-pub(crate) enum Sorted {
+pub enum Sorted {
     /// All in memory.
     Held(HeldRows),
     /// Merged from disk.
@@ -27,7 +27,7 @@ pub(crate) enum Sorted {
 }
 
 /// Rows in memory and their order.
-pub(crate) struct HeldRows {
+pub struct HeldRows {
     batches: Vec<Batch>,
     order: Vec<Held>,
     at: usize,
@@ -38,7 +38,7 @@ pub(crate) struct HeldRows {
 
 impl Sorter {
     /// Nothing yet.
-    pub(crate) fn new(context: &StageContext) -> Self {
+    pub fn new(context: &StageContext) -> Self {
         Self {
             context: context.clone(),
             batches: Vec::new(),
@@ -49,7 +49,7 @@ impl Sorter {
     }
 
     /// Holds rows; their order keys must be set.
-    pub(crate) fn push(&mut self, batch: Batch) -> Result<()> {
+    pub fn push(&mut self, batch: Batch) -> Result<()> {
         if batch.is_empty() {
             return Ok(());
         }
@@ -65,17 +65,17 @@ impl Sorter {
     }
 
     /// Bytes held, what sorting them will need included.
-    pub(crate) fn bytes(&self) -> usize {
+    pub fn bytes(&self) -> usize {
         self.bytes + self.rows * 16
     }
 
     /// Rows held in memory.
-    pub(crate) fn rows(&self) -> usize {
+    pub fn rows(&self) -> usize {
         self.rows
     }
 
     /// Takes the rows in memory out, in order.
-    pub(crate) fn take(&mut self) -> Result<HeldRows> {
+    pub fn take(&mut self) -> Result<HeldRows> {
         self.rows = 0;
         HeldRows::new(
             std::mem::take(&mut self.batches),
@@ -84,13 +84,13 @@ impl Sorter {
     }
 
     /// Writes the rows in memory to disk as a sorted run.
-    pub(crate) fn spill(&mut self) -> Result<()> {
+    pub fn spill(&mut self) -> Result<()> {
         let mut held = self.take()?;
         self.spill_sorted(&mut held)
     }
 
     /// Writes rows that were taken out to disk as a sorted run.
-    pub(crate) fn spill_sorted(&mut self, held: &mut HeldRows) -> Result<()> {
+    pub fn spill_sorted(&mut self, held: &mut HeldRows) -> Result<()> {
         let Some(first) = held.batches.first() else {
             return Ok(());
         };
@@ -103,7 +103,7 @@ impl Sorter {
     }
 
     /// Everything that was pushed, in order.
-    pub(crate) fn finish(&mut self) -> Result<Sorted> {
+    pub fn finish(&mut self) -> Result<Sorted> {
         if self.runs.is_some() {
             self.spill()?;
         }
@@ -137,7 +137,7 @@ impl HeldRows {
     }
 
     /// The next rows, at most `limit`.
-    pub(crate) fn next(&mut self, limit: usize) -> Result<Option<Batch>> {
+    pub fn next(&mut self, limit: usize) -> Result<Option<Batch>> {
         let end = (self.at + limit.max(1)).min(self.order.len());
         let some = &self.order[self.at..end];
         if some.is_empty() {
@@ -148,7 +148,7 @@ impl HeldRows {
     }
 
     /// Keeps the first rows of each group of rows that are equal in what `group` says of them.
-    pub(crate) fn keep_first<'k>(&mut self, n: u64, group: impl Fn(Held) -> &'k [u8]) {
+    pub fn keep_first<'k>(&mut self, n: u64, group: impl Fn(Held) -> &'k [u8]) {
         let mut before: Option<&[u8]> = None;
         let mut rank = 0;
         self.order.retain(|held| {
@@ -164,14 +164,14 @@ impl HeldRows {
     }
 
     /// How much of the bytes is in rows that are still to come, what sorting them again needs included.
-    pub(crate) fn bytes_left(&self) -> usize {
+    pub fn bytes_left(&self) -> usize {
         let left = self.order.len() - self.at;
         let share = left as f64 / self.rows.max(1) as f64;
         (self.bytes as f64 * share) as usize + left * 16
     }
 
     /// The batches held.
-    pub(crate) fn batches(&self) -> &[Batch] {
+    pub fn batches(&self) -> &[Batch] {
         &self.batches
     }
 }
@@ -191,7 +191,7 @@ fn gather(batches: &[Batch], held: &[Held]) -> Result<Batch> {
 
 impl Sorted {
     /// The next rows, at most `limit`.
-    pub(crate) fn next(&mut self, limit: usize) -> Result<Option<Batch>> {
+    pub fn next(&mut self, limit: usize) -> Result<Option<Batch>> {
         match self {
             Self::Held(held) => held.next(limit),
             Self::Spilled(merged) => merged.next(),
