@@ -11,6 +11,7 @@ pub mod config;
 pub mod error;
 pub mod memory;
 pub mod order;
+mod part;
 pub mod place;
 pub mod plan;
 pub mod problem;
