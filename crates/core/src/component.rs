@@ -8,6 +8,7 @@ use serde::de::DeserializeOwned;
 use crate::accumulator::{Accepted, Call, CallProblem};
 use crate::config::Node;
 use crate::transform::Input;
+use crate::window::Window;
 use crate::{Check, Sink, Source, Transform};
 
 /// The families of components.
@@ -19,13 +20,21 @@ pub enum Kind {
     Transform,
     /// Where they go.
     Sink,
+    /// How rows are cut into the groups that a transform summarises, written as a part of the transform.
+    Window,
     /// A summary of many rows, called in an expression.
     Accumulator,
 }
 
 impl Kind {
     /// All of them, in the order of the manual.
-    pub const ALL: [Kind; 4] = [Kind::Source, Kind::Transform, Kind::Sink, Kind::Accumulator];
+    pub const ALL: [Kind; 5] = [
+        Kind::Source,
+        Kind::Transform,
+        Kind::Sink,
+        Kind::Window,
+        Kind::Accumulator,
+    ];
 
     /// The word for one.
     pub fn word(self) -> &'static str {
@@ -33,8 +42,14 @@ impl Kind {
             Self::Source => "source",
             Self::Transform => "transform",
             Self::Sink => "sink",
+            Self::Window => "window",
             Self::Accumulator => "accumulator",
         }
+    }
+
+    /// Whether it is a part of other components, without a table of its own in a pipeline file.
+    pub fn is_part(self) -> bool {
+        matches!(self, Self::Window | Self::Accumulator)
     }
 }
 
@@ -48,6 +63,7 @@ pub struct Info {
     /// Paragraphs in Markdown: the idea, its cost per row, its memory, when it fails.
     pub manual: &'static str,
     /// For a source, transform or sink: the TOML of its table's body, complete and valid.
+    /// For a window: the line of the transform, such as `window = { type = "count", size = 100 }`.
     /// For an accumulator: the call, such as `quantile(x, 0.99)`.
     pub example: &'static str,
     /// Ports besides the main output and `errors`: name and meaning.
@@ -68,7 +84,7 @@ impl Info {
     };
 }
 
-/// The configuration struct of a source, transform or sink: its fields' docs are the manual.
+/// The configuration struct of a source, transform, sink or window: its fields' docs are the manual.
 pub trait Configured: DeserializeOwned + JsonSchema + 'static {
     /// The manual's page.
     const INFO: Info;
@@ -92,10 +108,17 @@ pub trait SinkConfig: Configured {
     fn build(self, input: &Input, check: &mut Check<'_>) -> Option<Arc<dyn Sink>>;
 }
 
+/// A window's configuration: the keys of its table besides `type`.
+pub trait WindowConfig: Configured {
+    /// Checks the configuration and makes the window; `None` when problems were reported.
+    fn build(self, check: &mut Check<'_>) -> Option<Window>;
+}
+
 type BuildSource = dyn Fn(&Node, &mut Check<'_>) -> Option<Arc<dyn Source>> + Send + Sync;
 type BuildTransform =
     dyn Fn(&Node, &[Input], &mut Check<'_>) -> Option<Arc<dyn Transform>> + Send + Sync;
 type BuildSink = dyn Fn(&Node, &Input, &mut Check<'_>) -> Option<Arc<dyn Sink>> + Send + Sync;
+type BuildWindow = dyn Fn(&Node, &mut Check<'_>) -> Option<Window> + Send + Sync;
 type MakeSchema = dyn Fn(&mut SchemaGenerator) -> Schema + Send + Sync;
 type AcceptCall = dyn Fn(&Call) -> Result<Accepted, CallProblem> + Send + Sync;
 
@@ -108,6 +131,8 @@ pub enum Build {
     Transform(Arc<BuildTransform>),
     /// A sink.
     Sink(Arc<BuildSink>),
+    /// A window.
+    Window(Arc<BuildWindow>),
     /// An accumulator.
     Accumulator(Arc<AcceptCall>),
 }
@@ -157,6 +182,13 @@ impl Component {
         })))
     }
 
+    /// A window of the catalog.
+    pub fn window<C: WindowConfig>() -> Self {
+        Self::configured::<C>(Build::Window(Arc::new(|node, check| {
+            read::<C>(node, check)?.build(check)
+        })))
+    }
+
     /// An accumulator of the catalog.
     pub fn accumulator(
         info: Info,
@@ -183,6 +215,7 @@ impl Component {
             Build::Source(_) => Kind::Source,
             Build::Transform(_) => Kind::Transform,
             Build::Sink(_) => Kind::Sink,
+            Build::Window(_) => Kind::Window,
             Build::Accumulator(_) => Kind::Accumulator,
         }
     }

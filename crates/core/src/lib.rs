@@ -12,6 +12,7 @@ pub mod error;
 pub mod external;
 pub mod memory;
 pub mod order;
+mod part;
 pub mod place;
 pub mod plan;
 pub mod problem;

@@ -15,6 +15,7 @@ impl Default for Catalog {
             dataflow_sources::list(),
             dataflow_transforms::list(),
             dataflow_sinks::list(),
+            dataflow_windowing::list(),
             dataflow_accumulators::list(),
         ];
         Self {

@@ -90,11 +90,13 @@ impl Builder<'_> {
     }
 }
 
-/// How problems begin that an expression has whatever the columns are.
-const OF_EXPRESSIONS: [&str; 5] = [
+/// How problems begin that an expression or a part has whatever the columns are.
+const WITHOUT_COLUMNS: [&str; 7] = [
     "there is no function ",
     "there is no accumulator ",
     "there is no parameter `",
+    "there is no window ",
+    "a window is a table ",
     "the expression ends where ",
     "expected ",
 ];
@@ -105,7 +107,7 @@ fn holds_anyway(problem: &Problem, has_each: bool) -> bool {
     ends_reading(message)
         || (message.ends_with(MISSING_KEY) && !has_each)
         || message.ends_with(" is not expected here")
-        || OF_EXPRESSIONS
+        || WITHOUT_COLUMNS
             .iter()
             .any(|start| message.starts_with(start))
 }

@@ -50,7 +50,7 @@ pub fn page(component: &Component) -> String {
 }
 
 fn ports(page: &mut String, kind: Kind, info: &Info) {
-    if info.ports.is_empty() || kind == Kind::Accumulator {
+    if info.ports.is_empty() || kind.is_part() {
         return;
     }
     page.push_str("\n| Output | Rows |\n|---|---|\n");
@@ -59,11 +59,11 @@ fn ports(page: &mut String, kind: Kind, info: &Info) {
     }
 }
 
-/// A component's example as it stands in a pipeline file, under the id `example`.
+/// A component's example as it stands in a pipeline file, under the id `example` if it has a table of its own.
 pub fn example(component: &Component) -> String {
     let kind = component.kind();
     let info = &component.info;
-    if kind == Kind::Accumulator {
+    if kind.is_part() {
         return info.example.to_string();
     }
     let mut text = format!("[{}s.example]\n", kind.word());
@@ -131,7 +131,7 @@ fn family_page(kind: Kind, catalog: &[Component]) -> String {
             cell(component.info.summary)
         );
     }
-    if kind != Kind::Accumulator {
+    if !kind.is_part() {
         let mut generator = SchemaSettings::draft07().for_deserialize().into_generator();
         let keys = common(kind, false, &mut generator);
         let schema = json!({ "properties": keys });

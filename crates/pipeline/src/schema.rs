@@ -1,6 +1,7 @@
 //! The JSON schema of pipeline files, from which editors complete: a fold over the catalog.
 
 use dataflow_core::component::{Component, Kind};
+use dataflow_core::window::Written;
 use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, SchemaGenerator};
 use serde_json::{Map, Value, json};
@@ -26,13 +27,7 @@ pub fn json_schema(catalog: &[Component]) -> Value {
     properties.insert("engine".into(), of::<EngineTable>(&mut generator));
     properties.insert("metrics".into(), of::<MetricsTable>(&mut generator));
     for (family, kind) in FAMILIES {
-        let mut variants = Vec::new();
-        for component in catalog.iter().filter(|c| c.kind() == kind) {
-            let name = format!("{}_{}", kind.word(), component.info.name);
-            let schema = component_schema(component, &mut generator);
-            definitions.insert(name.clone(), schema);
-            variants.push(json!({ "$ref": format!("#/definitions/{name}") }));
-        }
+        let variants = variants(kind, catalog, &mut generator, &mut definitions);
         properties.insert(
             family.into(),
             json!({
@@ -44,7 +39,9 @@ pub fn json_schema(catalog: &[Component]) -> Value {
         );
     }
     properties.insert("tests".into(), tests());
+    let windows = windows(catalog, &mut generator, &mut definitions);
     definitions.extend(generator.take_definitions(true));
+    definitions.extend(windows);
     let mut schema = json!({
         "$schema": "http://json-schema.org/draft-07/schema#",
         "title": "A pipeline of dataflow",
@@ -55,6 +52,37 @@ pub fn json_schema(catalog: &[Component]) -> Value {
     });
     relax(&mut schema);
     schema
+}
+
+/// Adds the definitions of a family's components; returns references to them.
+fn variants(
+    kind: Kind,
+    catalog: &[Component],
+    generator: &mut SchemaGenerator,
+    definitions: &mut Map<String, Value>,
+) -> Vec<Value> {
+    let mut variants = Vec::new();
+    for component in catalog.iter().filter(|c| c.kind() == kind) {
+        let name = format!("{}_{}", kind.word(), component.info.name);
+        let schema = component_schema(component, generator);
+        definitions.insert(name.clone(), schema);
+        variants.push(json!({ "$ref": format!("#/definitions/{name}") }));
+    }
+    variants
+}
+
+/// The definition that any window fits, if a component takes windows.
+fn windows(
+    catalog: &[Component],
+    generator: &mut SchemaGenerator,
+    definitions: &mut Map<String, Value>,
+) -> Option<(String, Value)> {
+    let name = Written::schema_name().into_owned();
+    if !generator.definitions().contains_key(&name) {
+        return None;
+    }
+    let variants = variants(Kind::Window, catalog, generator, definitions);
+    (!variants.is_empty()).then(|| (name, json!({ "oneOf": variants })))
 }
 
 fn generator() -> SchemaGenerator {
@@ -129,12 +157,12 @@ fn component_schema(component: &Component, generator: &mut SchemaGenerator) -> V
         json!({ "const": info.name, "description": info.summary }),
     );
     let common = common(component.kind(), own.contains_key("compute"), generator);
-    properties.extend(common.into_iter().filter(|(key, _)| !own.contains_key(key)));
-    properties.extend(own);
     let mut required = vec![json!("type")];
-    if component.kind() != Kind::Source {
+    if common.contains_key("inputs") {
         required.push(json!("inputs"));
     }
+    properties.extend(common.into_iter().filter(|(key, _)| !own.contains_key(key)));
+    properties.extend(own);
     required.extend(
         schema
             .get("required")
@@ -157,6 +185,9 @@ pub(crate) fn common(
     generator: &mut SchemaGenerator,
 ) -> Map<String, Value> {
     let mut keys = Map::new();
+    if kind.is_part() {
+        return keys;
+    }
     if kind != Kind::Source {
         keys.insert("inputs".into(), json!({
             "description": "What it reads: ids, `id.port` for a named output, `id.errors` for bad rows, `*.errors` for the bad rows of all. Several inputs are read one after another and must have the same columns.",

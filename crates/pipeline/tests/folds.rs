@@ -38,6 +38,32 @@ fn the_schema_knows_every_component_and_key() {
     references_exist(&schema, &schema);
 }
 
+#[test]
+fn the_schema_knows_every_window_where_one_may_stand() {
+    let schema = json_schema(&catalog());
+    let definitions = &schema["definitions"];
+    let window = &definitions["transform_aggregate"]["properties"]["window"];
+    assert_eq!(window["$ref"], "#/definitions/window");
+    let references = serde_json::json!([
+        { "$ref": "#/definitions/window_count" },
+        { "$ref": "#/definitions/window_global" },
+    ]);
+    assert_eq!(definitions["window"]["oneOf"], references);
+    let count = &definitions["window_count"];
+    assert_eq!(count["properties"]["type"]["const"], "count");
+    assert_eq!(count["properties"]["size"]["description"], "How many.");
+    assert_eq!(count["required"], serde_json::json!(["type", "size"]));
+    let windowless: Vec<_> = catalog()
+        .into_iter()
+        .filter(|component| component.info.name != "aggregate")
+        .collect();
+    assert!(
+        json_schema(&windowless)["definitions"]
+            .get("window")
+            .is_none()
+    );
+}
+
 fn references_exist(value: &serde_json::Value, root: &serde_json::Value) {
     match value {
         serde_json::Value::Object(map) => {
@@ -63,6 +89,7 @@ fn the_manual_has_a_page_for_each_family() {
             "sources.md",
             "transforms.md",
             "sinks.md",
+            "windows.md",
             "accumulators.md"
         ]
     );
@@ -77,6 +104,12 @@ fn the_manual_has_a_page_for_each_family() {
         "{sources}"
     );
     assert!(pages[2].1.contains("| `id.rejected` | the other rows |"));
+    let windows = &pages[4].1;
+    assert!(
+        windows.contains("```toml\nwindow = { type = \"count\", size = 100 }\n```"),
+        "{windows}"
+    );
+    assert!(!windows.contains("`inputs`"), "{windows}");
     let engine = &pages[0].1;
     assert!(
         engine.contains("| `spill.limit` | text such as `\"256MiB\"` |  |"),
@@ -101,6 +134,9 @@ fn the_list_names_everything() {
 #[test]
 fn examples_are_valid_pipelines() {
     for component in catalog() {
+        if component.kind().is_part() {
+            continue;
+        }
         let input = "[sources.some_id]\ntype = \"generate\"\nrows = 5\n";
         let text = format!("{input}{}", example(&component));
         let loaded = load_text(

@@ -6,12 +6,13 @@ use std::sync::Arc;
 
 use arrow_schema::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use dataflow_core::component::{
-    Component, Configured, Info, SinkConfig, SourceConfig, TransformConfig,
+    Component, Configured, Info, SinkConfig, SourceConfig, TransformConfig, WindowConfig,
 };
 use dataflow_core::problem::did_you_mean;
 use dataflow_core::sink::Target;
 use dataflow_core::source::{Comparison, Operator, Split, Wanted};
 use dataflow_core::transform::{Columns, Input, Port, StagePlan};
+use dataflow_core::window::{Window, Written};
 use dataflow_core::{
     Check, Cutter, Error, Located, Place, Problem, Reader, Result, Sink, SinkContext, Source,
     Transform, Value, Writer,
@@ -31,6 +32,8 @@ pub fn catalog() -> Vec<Component> {
         Component::transform::<Sort>(),
         Component::sink::<Console>(),
         Component::sink::<FileSink>(),
+        Component::window::<Count>(),
+        Component::window::<Global>(),
     ]
 }
 
@@ -403,6 +406,9 @@ struct Aggregate {
     /// The keys.
     #[serde(default)]
     by: Vec<Located<String>>,
+    /// How rows are cut into groups.
+    #[serde(default)]
+    window: Option<Written>,
     /// The results.
     compute: ComputeLines,
 }
@@ -451,6 +457,9 @@ impl TransformConfig for Aggregate {
     fn build(self, inputs: &[Input], check: &mut Check<'_>) -> Option<Arc<dyn Transform>> {
         let schema = &inputs[0].schema;
         let (mut needs, mut fields, mut fine) = (Vec::new(), Vec::new(), true);
+        if let Some(window) = &self.window {
+            fine = window.build(check).is_some();
+        }
         for key in &self.by {
             match columns(key, schema, check) {
                 Some(columns) => needs.extend(columns),
@@ -473,6 +482,59 @@ impl TransformConfig for Aggregate {
                 comparison: None,
             }) as Arc<dyn Transform>
         })
+    }
+}
+
+/// So many rows.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Count {
+    /// How many.
+    size: Located<u64>,
+    /// How many from start to start.
+    #[serde(default)]
+    every: Option<u64>,
+}
+
+impl Configured for Count {
+    const INFO: Info = Info {
+        name: "count",
+        summary: "so many rows",
+        example: "window = { type = \"count\", size = 100 }",
+        also_called: &["rows"],
+        ..Info::EMPTY
+    };
+}
+
+impl WindowConfig for Count {
+    fn build(self, check: &mut Check<'_>) -> Option<Window> {
+        let size = self.size.value;
+        if size == 0 {
+            check.error_at(&self.size, "a window has rows", None);
+            return None;
+        }
+        let every = self.every.unwrap_or(size);
+        Some(Window::Count { size, every })
+    }
+}
+
+/// All rows.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Global {}
+
+impl Configured for Global {
+    const INFO: Info = Info {
+        name: "global",
+        summary: "all rows",
+        example: "window = { type = \"global\" }",
+        ..Info::EMPTY
+    };
+}
+
+impl WindowConfig for Global {
+    fn build(self, _: &mut Check<'_>) -> Option<Window> {
+        Some(Window::Global)
     }
 }
 
