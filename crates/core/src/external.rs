@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::runs::{MergedRuns, Run};
+use crate::runs::{Merge, Merged, MergedRuns, Run};
 use crate::stage::Spilled;
 use crate::{Batch, Result, StageContext};
 use arrow_schema::SchemaRef;
@@ -129,6 +129,123 @@ impl Runs {
                 self.list.push(run);
             }
         }
+    }
+}
+
+/// How many open runs of a level make one of the next.
+const PER_LEVEL: usize = 8;
+
+/// Sorted runs on disk whose rows are taken a part at a time, the least first, while further runs are written.
+///
+/// Runs of like size are put together, so that few are open at a time and no row is written again often.
+pub struct OpenRuns {
+    context: StageContext,
+    schema: SchemaRef,
+    list: Vec<OpenRun>,
+    merge: Option<Merge>,
+}
+
+struct OpenRun {
+    level: usize,
+    reader: Box<dyn Run>,
+    /// What was read and not taken yet.
+    head: Option<Batch>,
+    ended: bool,
+    /// The file, which is removed when all was read.
+    _file: Box<dyn Spilled>,
+}
+
+impl Run for OpenRun {
+    fn next(&mut self) -> Result<Option<Batch>> {
+        match self.head.take() {
+            Some(batch) => Ok(Some(batch)),
+            None => self.reader.next(),
+        }
+    }
+}
+
+impl OpenRuns {
+    /// No runs yet.
+    pub fn new(context: &StageContext, schema: SchemaRef) -> Self {
+        Self {
+            context: context.clone(),
+            schema,
+            list: Vec::new(),
+            merge: None,
+        }
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.list.is_empty()
+    }
+
+    /// Writes a run: `next` gives sorted batches with order keys until it gives none. Not while rows are being taken.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub fn write(&mut self, next: impl FnMut() -> Result<Option<Batch>>) -> Result<()> {
+        self.open(0, next)?;
+        for level in 0.. {
+            let of_level = |run: &OpenRun| run.level == level;
+            if self.list.iter().filter(|run| of_level(run)).count() < PER_LEVEL {
+                if self.list.iter().all(|run| run.level <= level) {
+                    return Ok(());
+                }
+                continue;
+            }
+            let (some, rest) = std::mem::take(&mut self.list)
+                .into_iter()
+                .partition(of_level);
+            self.list = rest;
+            let runs: Vec<OpenRun> = some;
+            let runs = runs.into_iter().map(|run| Box::new(run) as Box<dyn Run>);
+            let mut merged = MergedRuns::new(runs.collect(), self.context.batch_rows);
+            self.open(level + 1, || merged.next())?;
+        }
+        Ok(())
+    }
+
+    fn open(&mut self, level: usize, next: impl FnMut() -> Result<Option<Batch>>) -> Result<()> {
+        let mut runs = Runs::new(&self.context, Arc::clone(&self.schema));
+        let file = runs.written(next)?;
+        self.list.push(OpenRun {
+            level,
+            reader: file.read()?,
+            head: None,
+            ended: false,
+            _file: file,
+        });
+        Ok(())
+    }
+
+    /// The next rows, at most `limit`, whose keys are less than `bound`; none if there are no more of them.
+    ///
+    /// # Errors
+    /// When a run cannot be read.
+    pub fn next_before(&mut self, limit: usize, bound: Option<&[u8]>) -> Result<Option<Batch>> {
+        let runs = self.list.len();
+        let merge = self.merge.get_or_insert_with(|| Merge::new(runs));
+        loop {
+            match merge.next_before(limit, bound)? {
+                Merged::Rows(batch) => return Ok(Some(batch)),
+                Merged::Starved(run) => match self.list[run].next()? {
+                    Some(batch) => merge.feed(run, batch)?,
+                    None => {
+                        self.list[run].ended = true;
+                        merge.end(run);
+                    }
+                },
+                Merged::End => break,
+            }
+        }
+        if let Some(merge) = self.merge.take() {
+            for (run, rest) in self.list.iter_mut().zip(merge.into_rests()) {
+                run.head = rest;
+            }
+        }
+        self.list.retain(|run| run.head.is_some() || !run.ended);
+        Ok(None)
     }
 }
 

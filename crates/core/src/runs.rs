@@ -63,6 +63,15 @@ impl Merge {
         }
     }
 
+    /// What each run was fed and did not give yet.
+    pub fn into_rests(self) -> Vec<Option<Batch>> {
+        let rest = |head: Head| {
+            let length = head.order.len() - head.at;
+            (length > 0).then(|| head.batch.slice(head.at, length))
+        };
+        self.runs.into_iter().map(|feed| rest(feed.head?)).collect()
+    }
+
     /// Whether run `run` needs its next batch.
     pub fn wants(&self, run: usize) -> bool {
         let feed = &self.runs[run];
@@ -122,6 +131,14 @@ impl Merge {
     /// # Errors
     /// When Arrow cannot put them together.
     pub fn next(&mut self, limit: usize) -> Result<Merged> {
+        self.next_before(limit, None)
+    }
+
+    /// As [`Merge::next`], but only rows whose keys are less than `bound`; what is not so far is the end.
+    ///
+    /// # Errors
+    /// When Arrow cannot put them together.
+    pub fn next_before(&mut self, limit: usize, bound: Option<&[u8]>) -> Result<Merged> {
         let mut picked: Vec<(usize, usize, usize)> = Vec::new();
         let mut rows = 0;
         let mut starved = self.starved();
@@ -129,12 +146,13 @@ impl Merge {
             let Some(Reverse((key, run))) = self.heap.pop() else {
                 break;
             };
-            if self.runs[run].reached {
+            let beyond = bound.is_some_and(|bound| key.as_slice() >= bound);
+            if self.runs[run].reached || beyond {
+                starved = self.runs[run].reached.then_some(run);
                 self.heap.push(Reverse((key, run)));
-                starved = Some(run);
                 break;
             }
-            let length = self.run_length(run, limit - rows);
+            let length = self.run_length(run, limit - rows, bound);
             let Some(head) = self.runs[run].head.as_mut() else {
                 break;
             };
@@ -172,11 +190,15 @@ impl Merge {
     }
 
     /// How many rows of `run` come before the next row of any other run.
-    fn run_length(&self, run: usize, limit: usize) -> usize {
+    fn run_length(&self, run: usize, limit: usize, bound: Option<&[u8]>) -> usize {
         let Some(head) = &self.runs[run].head else {
             return 0;
         };
-        let rest = (head.order.len() - head.at).min(limit);
+        let mut rest = (head.order.len() - head.at).min(limit);
+        if let Some(bound) = bound {
+            let within = (1..rest).find(|i| head.order.value(head.at + i) >= bound);
+            rest = within.unwrap_or(rest);
+        }
         let Some(Reverse((other, other_run))) = self.heap.peek() else {
             return rest;
         };

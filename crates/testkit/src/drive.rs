@@ -1,6 +1,6 @@
 //! Runs the stages of a transform over simulated workers, keeping the engine's rules of routes, order and pauses.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use arrow_array::{RecordBatch, UInt32Array};
@@ -9,9 +9,11 @@ use arrow_select::concat::concat_batches;
 use dataflow_core::order::{owner, shard};
 use dataflow_core::runs::{MergedRuns, Run};
 use dataflow_core::stage::{BadRow, BadRows};
+use dataflow_core::time::{BEGINNING, Instant, Newest};
 use dataflow_core::transform::{Emits, StagePlan};
 use dataflow_core::{
-    Batch, Error, Flow, Gauge, Output, Place, Places, Result, Route, Stage, StageContext, Transform,
+    Batch, Error, Flow, Gauge, Output, Place, Places, Result, Route, Stage, StageContext, TimeRule,
+    Times, Transform,
 };
 
 use crate::spill::{MemorySpill, SharedSpill};
@@ -29,6 +31,8 @@ pub struct Drive {
     pub memory: usize,
     /// Whether outputs say that they are full after every batch.
     pub pausing: bool,
+    /// After how many pieces a watermark comes, where rows have times.
+    pub mark_every: usize,
 }
 
 impl Default for Drive {
@@ -39,8 +43,18 @@ impl Default for Drive {
             piece_rows: 8192,
             memory: 64 << 20,
             pausing: false,
+            mark_every: 1,
         }
     }
+}
+
+/// When rows happened, and how late they may be.
+#[derive(Clone, Copy, Debug)]
+pub struct Timing<'a> {
+    /// The time of each row.
+    pub times: &'a [i64],
+    /// What their source says of them.
+    pub rule: TimeRule,
 }
 
 /// What came out.
@@ -137,6 +151,19 @@ impl Drive {
     /// # Errors
     /// What the stages said.
     pub fn run(&self, transform: &dyn Transform, rows: &RecordBatch) -> Result<Outcome> {
+        self.run_timed(transform, rows, None)
+    }
+
+    /// The same with rows that have times.
+    ///
+    /// # Errors
+    /// What the stages said.
+    pub fn run_timed(
+        &self,
+        transform: &dyn Transform,
+        rows: &RecordBatch,
+        timing: Option<Timing<'_>>,
+    ) -> Result<Outcome> {
         let spill = MemorySpill::new();
         let schemas: Vec<SchemaRef> = transform
             .ports()
@@ -152,10 +179,10 @@ impl Drive {
             schemas,
         };
         let stages = transform.stages();
-        let mut flowing: Vec<Vec<Numbered>> = self.deal(rows);
+        let (mut flowing, marks) = self.deal(rows, timing);
         for (at, plan) in stages.iter().enumerate() {
             let fed = self.route(plan, flowing)?;
-            let mut written = self.stage(plan, fed, &spill)?;
+            let mut written = self.stage(plan, fed, &marks, &spill)?;
             let main = written
                 .iter_mut()
                 .map(|w| w.ports.remove(&0).unwrap_or_default());
@@ -171,16 +198,33 @@ impl Drive {
         Ok(outcome)
     }
 
-    fn deal(&self, rows: &RecordBatch) -> Vec<Vec<Numbered>> {
+    /// Batches for the workers, and the watermarks: behind which piece, and how far time is.
+    fn deal(
+        &self,
+        rows: &RecordBatch,
+        timing: Option<Timing<'_>>,
+    ) -> (Vec<Vec<Numbered>>, Vec<(usize, Instant)>) {
+        let (mut newest, mut marks) = (Newest::default(), Vec::new());
         let mut dealt: Vec<Vec<Numbered>> = vec![Vec::new(); self.workers];
         let size = self.piece_rows.max(1);
         for (piece, start) in (0..rows.num_rows()).step_by(size).enumerate() {
             let length = size.min(rows.num_rows() - start);
             let places = Places::From(Place(start as u64));
-            let batch = Batch::new(rows.slice(start, length)).with_places(places);
+            let mut batch = Batch::new(rows.slice(start, length)).with_places(places);
+            if let Some(Timing { times, rule }) = timing {
+                let at = &times[start..start + length];
+                let horizons = newest.see(at, &rule);
+                let times = Times::new(at.to_vec()).with_horizons(horizons);
+                batch = batch.with_times(Some(times));
+                let reached = newest.horizon(&rule);
+                let before = marks.last().map_or(BEGINNING, |(_, time)| *time);
+                if (piece + 1) % self.mark_every.max(1) == 0 && reached > before {
+                    marks.push((piece, reached));
+                }
+            }
             dealt[piece % self.workers].push((piece, batch));
         }
-        dealt
+        (dealt, marks)
     }
 
     fn route(&self, plan: &StagePlan, from: Vec<Vec<Numbered>>) -> Result<Vec<Vec<Numbered>>> {
@@ -218,6 +262,7 @@ impl Drive {
         &self,
         plan: &StagePlan,
         fed: Vec<Vec<Numbered>>,
+        marks: &[(usize, Instant)],
         spill: &Arc<MemorySpill>,
     ) -> Result<Vec<Collected>> {
         let mut all = Vec::new();
@@ -237,7 +282,7 @@ impl Drive {
                 pausing: self.pausing,
                 ..Collected::default()
             };
-            self.feed(stage.as_mut(), batches, &mut out)?;
+            self.feed(stage.as_mut(), batches, marks, &mut out)?;
             all.push(out);
         }
         Ok(all)
@@ -247,10 +292,15 @@ impl Drive {
         &self,
         stage: &mut dyn Stage,
         batches: Vec<Numbered>,
+        marks: &[(usize, Instant)],
         out: &mut Collected,
     ) -> Result<()> {
         let gauge = Gauge::new();
+        let mut marks = marks.iter().peekable();
         for (piece, batch) in batches.into_iter().filter(|(_, batch)| !batch.is_empty()) {
+            while let Some((behind, time)) = marks.next_if(|(behind, _)| *behind < piece) {
+                Self::mark(stage, *behind, *time, out)?;
+            }
             out.piece = piece;
             let charge = Arc::new(gauge.charge(batch.bytes()));
             out.sent = 0;
@@ -264,9 +314,28 @@ impl Drive {
                 return Ok(());
             }
         }
+        for (behind, time) in marks {
+            Self::mark(stage, *behind, *time, out)?;
+        }
         out.piece = usize::MAX;
         out.sent = 0;
         let mut flow = stage.on_end(out)?;
+        while flow == Flow::More {
+            out.sent = 0;
+            flow = stage.more(out)?;
+        }
+        Ok(())
+    }
+
+    fn mark(
+        stage: &mut dyn Stage,
+        behind: usize,
+        time: Instant,
+        out: &mut Collected,
+    ) -> Result<()> {
+        out.piece = behind;
+        out.sent = 0;
+        let mut flow = stage.on_watermark(time, out)?;
         while flow == Flow::More {
             out.sent = 0;
             flow = stage.more(out)?;
@@ -296,15 +365,20 @@ impl Drive {
 /// What the last stage wrote, in the order that it promised.
 fn last(plan: &StagePlan, workers: Vec<Vec<Numbered>>, limit: usize) -> Result<Vec<Batch>> {
     if plan.emits == Emits::SortedAtEnd {
-        let runs = workers.into_iter().map(|batches| {
-            let batches: Vec<Batch> = batches.into_iter().map(|(_, batch)| batch).collect();
-            ascending(&batches);
-            Box::new(batches.into_iter()) as Box<dyn Run>
-        });
-        let mut merged = MergedRuns::new(runs.collect(), limit);
+        // What was written at each watermark, and at the end.
+        let pieces: BTreeSet<usize> = workers.iter().flatten().map(|(piece, _)| *piece).collect();
         let mut all = Vec::new();
-        while let Some(batch) = merged.next()? {
-            all.push(batch.with_order(None));
+        for piece in pieces {
+            let runs = workers.iter().map(|batches| {
+                let here = batches.iter().filter(|(at, _)| *at == piece);
+                let batches: Vec<Batch> = here.map(|(_, batch)| batch.clone()).collect();
+                ascending(&batches);
+                Box::new(batches.into_iter()) as Box<dyn Run>
+            });
+            let mut merged = MergedRuns::new(runs.collect(), limit);
+            while let Some(batch) = merged.next()? {
+                all.push(batch.with_order(None));
+            }
         }
         return Ok(all);
     }

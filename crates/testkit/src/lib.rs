@@ -4,6 +4,6 @@ pub mod drive;
 pub mod spill;
 pub mod table;
 
-pub use drive::{Drive, Outcome};
+pub use drive::{Drive, Outcome, Timing};
 pub use spill::MemorySpill;
 pub use table::rows;

@@ -398,6 +398,7 @@ mod tests {
                     piece_rows: 100,
                     batch_rows: 70,
                     pausing: true,
+                    mark_every: 1,
                 };
                 let outcome = drive.run(top.as_ref(), &input).expect("runs");
                 assert_eq!(outcome.rows(), expected.rows(), "{config} {drive:?}");

@@ -1,6 +1,6 @@
 //! The group table: from the key columns of a batch to the group of each row, a column at a time.
 
-use arrow_array::ArrayRef;
+use arrow_array::{ArrayRef, BinaryArray};
 use arrow_schema::DataType;
 use dataflow_core::Result;
 use dataflow_core::order::Keys;
@@ -115,6 +115,20 @@ impl Groups {
     pub(crate) fn clear(&mut self) -> Result<()> {
         *self = Self::new(&self.types, self.memory)?;
         Ok(())
+    }
+
+    /// Some of the groups in the order of their keys, with the keys' bytes.
+    pub(crate) fn some_in_order(
+        &self,
+        keys: &Keys,
+        some: &[u32],
+    ) -> Result<(Vec<u32>, BinaryArray)> {
+        let encoded = keys.encode(&self.keys(some)?)?;
+        let at = |position: u32| encoded.value(position as usize);
+        let order = sort_by_bytes(0..some.len() as u32, at);
+        let bytes = BinaryArray::from_iter_values(order.iter().map(|position| at(*position)));
+        let groups = order.iter().map(|position| some[*position as usize]);
+        Ok((groups.collect(), bytes))
     }
 
     /// The groups in the order of their keys. No rows can be assigned after it: what only they need is given back first.

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use dataflow_core::accumulator::OrderClass;
+use dataflow_core::time::BEGINNING;
 use dataflow_core::transform::{Emits, Route};
 use dataflow_core::units::Bytes;
 use dataflow_core::{
@@ -77,7 +78,7 @@ impl Given {
 
 impl Stage for Given {
     fn on_batch(&mut self, batch: Batch, out: &mut dyn Output) -> Result<Flow> {
-        let mut rows = self.work.read(&batch, out)?;
+        let mut rows = self.work.read(&batch, BEGINNING, out)?;
         let order = rows.order.take();
         let given = self.passing.batch(rows)?.with_order(order);
         out.send(0, given.with_charge(batch.charge().cloned()));

@@ -4,6 +4,7 @@
 //! that seldom share a key travel themselves (`passing`). The owner merges and spills what does not fit (`total`). Where a call
 //! needs its rows in order, all of them travel, and the owner takes them in as they come (`in_order`).
 
+mod closing;
 mod distinct;
 mod groups;
 mod hashing;
@@ -13,8 +14,10 @@ mod pairs;
 mod partial;
 mod parts;
 mod passing;
+mod sliding;
 mod total;
 mod values;
+mod window;
 mod work;
 
 use std::collections::BTreeSet;
@@ -24,7 +27,9 @@ use arrow_schema::{DataType, Field, FieldRef, Schema, SchemaRef};
 use dataflow_core::accumulator::OrderClass;
 use dataflow_core::component::TransformConfig;
 use dataflow_core::order::Keys;
+use dataflow_core::plan::envelope;
 use dataflow_core::transform::{Columns, Emits, Input, Port, Route};
+use dataflow_core::window::{Window, Written};
 use dataflow_core::{Check, Configured, Info, Located, StagePlan, Transform};
 use dataflow_expressions::{Computations, Expression};
 use schemars::JsonSchema;
@@ -35,9 +40,11 @@ use crate::columns::KeyColumn;
 use crate::config::{By, Lines, only_input};
 use crate::one_group;
 use crate::sort::unwrapped;
+use closing::Closing;
 use partial::Partial;
 use total::Total;
 pub(crate) use total::too_large;
+use window::Windowed;
 use work::Work;
 
 /// Numbers that summarise rows.
@@ -48,9 +55,9 @@ pub(crate) struct Aggregate {
     /// `{ day = "cast(timestamp as date)", device = "device" }`. Default: none; all rows make one row.
     #[serde(default)]
     by: By,
-    /// Windows of time or of rows. They are not available yet.
+    /// The windows that rows are cut into: `{ type = "tumbling", size = "1m" }`. Default: none; a row for all time.
     #[serde(default)]
-    window: Option<Located<serde_json::Value>>,
+    window: Option<Written>,
     /// The numbers: a name and an expression in which accumulators stand: `share = "sum(hot) / count(*)"`. A line may
     /// use the names above it. Default: none; the distinct keys.
     #[serde(default)]
@@ -86,32 +93,90 @@ impl Configured for Aggregate {
 impl TransformConfig for Aggregate {
     fn build(self, inputs: &[Input], check: &mut Check<'_>) -> Option<Arc<dyn Transform>> {
         let input = only_input(inputs, check)?;
-        if let Some(window) = &self.window {
-            let help = "leave `window` out, or make the window a key: by = { hour = \"date_trunc('hour', timestamp)\" }";
-            check.error_at(window, "windows are not available yet", Some(help.into()));
-        }
+        let window = match &self.window {
+            Some(written) => Some(self.windowed(written, input, check)),
+            None => None,
+        };
         let keys = self.keys(&input.schema, check);
         let known = keys.as_deref().unwrap_or_default();
-        let fields: Vec<FieldRef> = known
+        let of_keys: Vec<FieldRef> = known
             .iter()
             .map(|key| Arc::new(key.field().clone()))
             .collect();
-        let fine = self.names_differ(&fields, check);
+        let fine = self.names_differ(&of_keys, check);
+        let of_window = window.iter().flat_map(|_| Windowed::fields());
+        let fields: Vec<FieldRef> = of_window.chain(of_keys).collect();
         let computations = Computations::check(&self.compute.0, &input.schema, &fields, check)?;
-        let keys = keys.filter(|_| fine && self.window.is_none())?;
+        let keys = keys.filter(|_| fine)?;
+        let windowed = match window {
+            Some(window) => Some(window?),
+            None => None,
+        };
+        if let (Some(windowed), true) = (&self.window, computations_in_order(&computations)) {
+            let message = "calls that need their rows in order cannot be used in windows yet";
+            check.error_at(
+                &Located {
+                    value: (),
+                    span: windowed.span(),
+                },
+                message,
+                None,
+            );
+            return None;
+        }
         if keys.is_empty() && self.compute.0.is_empty() {
             check.error("there is nothing to compute: say `by`, or `compute.name = \"...\"`");
             return None;
         }
-        let work = unwrapped(work(keys, &fields, computations), check)?;
+        let work = unwrapped(work(keys, windowed, &fields, computations), check)?;
+        let main = Port::main(Arc::clone(&work.output)).timed(work.windowed.is_some());
+        let late = work
+            .windowed
+            .iter()
+            .map(|_| Port::named("late", envelope()));
         Some(Arc::new(Checked {
-            port: [Port::main(Arc::clone(&work.output))],
+            ports: [main].into_iter().chain(late).collect(),
             work: Arc::new(work),
         }))
     }
 }
 
+/// Whether a call minds the order of rows.
+fn computations_in_order(computations: &Computations) -> bool {
+    let mut calls = computations.calls().iter();
+    calls.any(|call| call.accepted.plan.order_class() > OrderClass::Any)
+}
+
 impl Aggregate {
+    fn windowed(
+        &self,
+        written: &Written,
+        input: &Input,
+        check: &mut Check<'_>,
+    ) -> Option<Windowed> {
+        let window = written.build(check)?;
+        let at = Located {
+            value: (),
+            span: written.span(),
+        };
+        if !input.timed {
+            let message = format!(
+                "windows need event time, and the rows of `{}` have none",
+                input.from.join("`, `")
+            );
+            let help = "say in the source which column has it: time = { column = \"timestamp\" }";
+            check.error_at(&at, message, Some(help.into()));
+            return None;
+        }
+        match window {
+            Window::Grid(grid) => Some(Windowed::new(grid)),
+            _ => {
+                check.error_at(&at, "this window is not available here yet", None);
+                None
+            }
+        }
+    }
+
     fn keys(&self, schema: &SchemaRef, check: &mut Check<'_>) -> Option<Vec<KeyColumn>> {
         // All of them are checked before one of them fails, so that all problems are found.
         let keys: Vec<Option<KeyColumn>> = match &self.by {
@@ -170,6 +235,7 @@ impl Inputs {
 
 fn work(
     keys: Vec<KeyColumn>,
+    windowed: Option<Windowed>,
     fields: &[FieldRef],
     computations: Computations,
 ) -> dataflow_core::Result<Work> {
@@ -188,24 +254,21 @@ fn work(
         };
         calls.add(&call.accepted.plan, &text, arguments, filter);
     }
-    let types: Vec<DataType> = fields
+    let of_keys = keys.iter().map(|key| key.field().data_type().clone());
+    let of_window = windowed
         .iter()
-        .map(|field| field.data_type().clone())
-        .collect();
+        .flat_map(|w| vec![DataType::Int64; w.keys()]);
+    let types: Vec<DataType> = of_window.chain(of_keys).collect();
     let nullable = |field: &FieldRef| Arc::new(field.as_ref().clone().with_nullable(true));
     let output = fields
         .iter()
         .map(nullable)
         .chain(computations.fields().iter().map(nullable));
     // Inside, keys have no names: only their position counts, and no state's name can meet theirs.
-    let key = |(at, field): (usize, &FieldRef)| {
-        Arc::new(Field::new(
-            format!("key.{at}"),
-            field.data_type().clone(),
-            true,
-        ))
+    let key = |(at, data_type): (usize, &DataType)| {
+        Arc::new(Field::new(format!("key.{at}"), data_type.clone(), true))
     };
-    let states = fields
+    let states = types
         .iter()
         .enumerate()
         .map(key)
@@ -219,23 +282,27 @@ fn work(
         calls: Arc::new(calls),
         types,
         keys,
+        windowed,
         computations,
     })
 }
 
 struct Checked {
     work: Arc<Work>,
-    port: [Port; 1],
+    ports: Vec<Port>,
 }
 
 impl Transform for Checked {
     fn ports(&self) -> &[Port] {
-        &self.port
+        &self.ports
     }
 
     fn stages(&self) -> Vec<StagePlan> {
         if self.work.calls.order_class() > OrderClass::Place {
             return in_order::stages(&self.work);
+        }
+        if self.work.windowed.is_some() {
+            return self.windows();
         }
         if self.work.keys.is_empty() {
             return one_group::stages(&self.work, "partial sums", "totals");
@@ -257,7 +324,15 @@ impl Transform for Checked {
         vec![partial, total]
     }
 
-    fn needs(&self, _: usize, _: &[Columns]) -> Columns {
+    fn needs(&self, _: usize, wanted: &[Columns]) -> Columns {
+        // Late rows are told as they came.
+        let nothing = Columns::Some(BTreeSet::new());
+        if wanted
+            .get(window::LATE)
+            .is_some_and(|late| *late != nothing)
+        {
+            return Columns::All;
+        }
         let keys = self.work.keys.iter().flat_map(KeyColumn::columns);
         let inputs = self.work.inputs.iter().flat_map(Expression::columns);
         Columns::named(keys.chain(inputs))
@@ -292,6 +367,27 @@ impl Transform for Checked {
         }
         lines.extend(order_of_rows(calls));
         lines
+    }
+}
+
+impl Checked {
+    fn windows(&self) -> Vec<StagePlan> {
+        let work = Arc::clone(&self.work);
+        let mut partial = StagePlan::local("partial windows", move |context| {
+            Partial::new(context, &work)
+        });
+        partial.emits = Emits::Unordered;
+        partial.sides = true;
+        let work = Arc::clone(&self.work);
+        let mut closing = StagePlan::local("windows", move |context| Closing::new(context, &work));
+        closing.route = Route::Keyed;
+        closing.emits = Emits::SortedAtEnd;
+        for stage in [&mut partial, &mut closing] {
+            stage.stateful = true;
+            stage.amplifies = true;
+            stage.timed = true;
+        }
+        vec![partial, closing]
     }
 }
 

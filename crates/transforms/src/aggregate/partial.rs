@@ -4,7 +4,10 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use arrow_array::cast::AsArray;
+use arrow_array::types::Int64Type;
 use arrow_array::{ArrayRef, RecordBatch};
+use dataflow_core::time::{BEGINNING, END, Instant};
 use dataflow_core::{Batch, Flow, Output, Result, Stage, StageContext};
 
 use super::groups::Groups;
@@ -45,6 +48,9 @@ pub(crate) struct Partial {
     passing: Passing,
     /// The next group to send, while the table is being sent.
     sending: Option<usize>,
+    /// Where there are windows: the first end of one that groups belong to, and up to when windows have left.
+    first: Instant,
+    sealed: Instant,
 }
 
 impl Partial {
@@ -64,6 +70,8 @@ impl Partial {
             assigned: Vec::new(),
             rows: 0,
             sending: None,
+            first: END,
+            sealed: BEGINNING,
         })
     }
 
@@ -90,6 +98,7 @@ impl Partial {
             self.passes_per_trial = PASSES_PER_TRIAL.0;
         }
         self.rows = 0;
+        self.first = END;
         self.states.clear();
         self.groups.clear()?;
         self.held.store(self.bytes(), Ordering::Relaxed);
@@ -107,13 +116,17 @@ impl Partial {
 
 impl Stage for Partial {
     fn on_batch(&mut self, batch: Batch, out: &mut dyn Output) -> Result<Flow> {
-        let read = self.work.read(&batch, out)?;
+        let read = self.work.read(&batch, self.sealed, out)?;
         drop(batch);
         if read.rows == 0 {
             return Ok(Flow::Ready);
         }
         if self.pass > 0 {
             return self.pass(read, out);
+        }
+        if self.work.windowed.is_some() {
+            let ends = read.keys[0].as_primitive::<Int64Type>().values();
+            self.first = ends.iter().copied().min().unwrap_or(END).min(self.first);
         }
         self.groups.assign(&read.keys, &mut self.assigned)?;
         self.states.resize(self.groups.len());
@@ -146,6 +159,15 @@ impl Stage for Partial {
         }
         self.emptied(self.bytes())?;
         Ok(Flow::Ready)
+    }
+
+    fn on_watermark(&mut self, time: Instant, out: &mut dyn Output) -> Result<Flow> {
+        self.sealed = time;
+        if self.first > time {
+            return Ok(Flow::Ready);
+        }
+        self.sending = Some(0);
+        self.more(out)
     }
 
     fn on_end(&mut self, out: &mut dyn Output) -> Result<Flow> {

@@ -110,6 +110,7 @@ fn many_groups_are_the_same_with_and_without_spilling() {
                 piece_rows: batch_rows * 3,
                 memory,
                 pausing: true,
+                mark_every: 1,
             };
             let outcome = drive.run(aggregate.as_ref(), &input).expect("runs");
             assert_eq!(outcome.rows(), expected.rows(), "{config} {drive:?}");
@@ -298,6 +299,7 @@ fn the_real_accumulators_give_the_same_bits_everywhere() {
                     piece_rows: batch_rows,
                     memory,
                     pausing: true,
+                    mark_every: 1,
                 };
                 let outcome = drive.run(aggregate.as_ref(), &input).expect("runs");
                 assert_eq!(outcome.rows(), expected.rows(), "{by} {drive:?}");

@@ -68,7 +68,7 @@ enum Ending {
     /// All groups are in memory; `at` is the next to leave.
     Held { order: InOrder, at: usize },
     /// They come from disk.
-    Spilled(Box<Combine>),
+    Spilled(Box<Combine>, Box<MergedRuns>),
     /// All have left.
     Over,
 }
@@ -185,8 +185,8 @@ impl Total {
 
     fn merge_runs(&mut self) -> Result<()> {
         let runs = self.runs.merged(self.context.batch_rows)?;
-        let combine = Combine::new(runs, &self.work, &self.context);
-        self.ending = Ending::Spilled(Box::new(combine));
+        let combine = Combine::new(&self.work, &self.context);
+        self.ending = Ending::Spilled(Box::new(combine), Box::new(runs));
         Ok(())
     }
 
@@ -211,7 +211,16 @@ impl Total {
                     .finish(keys, &values, order_of(order, some), out)
                     .map(Some)
             }
-            Ending::Spilled(combine) => combine.next(out),
+            Ending::Spilled(combine, runs) => {
+                let Some(combined) = combine.next(&mut || runs.next())? else {
+                    return Ok(None);
+                };
+                let states = combine.states();
+                states.tell(&combined.groups, out);
+                let values = states.values(&combined.groups)?;
+                let (keys, order) = (combined.keys, combined.order);
+                self.work.finish(keys, &values, order, out).map(Some)
+            }
         }
     }
 }
@@ -265,7 +274,7 @@ impl Stage for Total {
     fn bytes(&self) -> usize {
         let ending = match &self.ending {
             Ending::Held { order, .. } => order.bytes(),
-            Ending::Spilled(combine) => combine.states.bytes(),
+            Ending::Spilled(combine, _) => combine.states.bytes(),
             Ending::NotYet | Ending::Parts(..) | Ending::Over => 0,
         };
         let parts = self.parts.as_ref().map_or(0, Parts::bytes);
@@ -278,31 +287,47 @@ impl Stage for Total {
 }
 
 /// Merges the states of equal keys that come from several runs.
-struct Combine {
+pub(super) struct Combine {
     context: StageContext,
     work: Arc<Work>,
-    runs: MergedRuns,
     states: States,
     /// The last key so far, as a row: more of it may come.
     held: Option<(RecordBatch, BinaryArray)>,
     ended: bool,
 }
 
+/// Groups whose states are complete.
+pub(super) struct Combined {
+    /// Their keys, a column each.
+    pub(super) keys: Vec<ArrayRef>,
+    pub(super) order: BinaryArray,
+    /// Their numbers among the states.
+    pub(super) groups: Vec<u32>,
+}
+
 impl Combine {
-    fn new(runs: MergedRuns, work: &Arc<Work>, context: &StageContext) -> Self {
+    pub(super) fn new(work: &Arc<Work>, context: &StageContext) -> Self {
         Self {
             context: context.clone(),
             work: Arc::clone(work),
-            runs,
             states: States::new(&work.calls),
             held: None,
             ended: false,
         }
     }
 
-    fn next(&mut self, out: &mut dyn Output) -> Result<Option<Batch>> {
+    /// The states that belong to what was returned last.
+    pub(super) fn states(&self) -> &States {
+        &self.states
+    }
+
+    /// The next groups, given the merged runs; none at their end.
+    pub(super) fn next(
+        &mut self,
+        runs: &mut dyn FnMut() -> Result<Option<Batch>>,
+    ) -> Result<Option<Combined>> {
         while !self.ended {
-            let batch = self.runs.next()?;
+            let batch = runs()?;
             self.ended = batch.is_none();
             let (keys, order) = self.merge(batch)?;
             // While more may come, the last group waits.
@@ -314,13 +339,11 @@ impl Combine {
             if finished.is_empty() {
                 continue;
             }
-            self.states.tell(&finished, out);
-            let values = self.states.values(&finished)?;
-            let keys = keys.iter().map(|key| key.slice(0, groups)).collect();
-            let batch = self
-                .work
-                .finish(keys, &values, order.slice(0, groups), out)?;
-            return Ok(Some(batch));
+            return Ok(Some(Combined {
+                keys: keys.iter().map(|key| key.slice(0, groups)).collect(),
+                order: order.slice(0, groups),
+                groups: finished,
+            }));
         }
         Ok(None)
     }

@@ -7,9 +7,11 @@ use arrow_array::cast::AsArray;
 use arrow_array::{Array, ArrayRef, BinaryArray, BooleanArray, RecordBatch, UInt32Array};
 use arrow_schema::{DataType, SchemaRef};
 use dataflow_core::order::Keys;
-use dataflow_core::{Batch, Output, Places, Result};
+use dataflow_core::time::{BEGINNING, Instant};
+use dataflow_core::{Batch, Output, Places, Result, Times};
 use dataflow_expressions::{Computations, Expression, Failure};
 
+use super::window::{Windowed, last_instants};
 use crate::calls::Calls;
 use crate::columns::{KeyColumn, reject_once};
 use crate::one_group::{Given, OneGroup};
@@ -18,7 +20,9 @@ use crate::one_group::{Given, OneGroup};
 pub(crate) struct Work {
     /// The keys; none means that all rows are one group.
     pub(crate) keys: Vec<KeyColumn>,
-    /// Their types.
+    /// The windows; what tells them apart comes before the keys.
+    pub(crate) windowed: Option<Windowed>,
+    /// The types of all that groups are told apart by.
     pub(crate) types: Vec<DataType>,
     /// Their order.
     pub(crate) order: Keys,
@@ -57,8 +61,31 @@ pub(crate) struct Rows {
     pub(crate) inputs: Vec<ArrayRef>,
     pub(crate) rows: usize,
     pub(crate) places: Places,
+    pub(crate) times: Option<Times>,
     /// Sort keys, where the rows are of a sorted run.
     pub(crate) order: Option<BinaryArray>,
+}
+
+impl Rows {
+    /// Some of the rows.
+    pub(crate) fn take(self, rows: &UInt32Array) -> Result<Self> {
+        let at = || rows.values().iter().map(|row| *row as usize);
+        let order = match &self.order {
+            Some(order) => {
+                let taken = arrow_select::take::take(order, rows, None)?;
+                Some(BinaryArray::from(taken.to_data()))
+            }
+            None => None,
+        };
+        Ok(Self {
+            keys: arrow_select::take::take_arrays(&self.keys, rows, None)?,
+            inputs: arrow_select::take::take_arrays(&self.inputs, rows, None)?,
+            rows: rows.len(),
+            places: self.places.take(at()),
+            times: self.times.map(|times| times.take(at())),
+            order,
+        })
+    }
 }
 
 /// Reducing pays where the states are so many times smaller than the rows that went into them.
@@ -71,8 +98,14 @@ impl Work {
         bytes >= SMALLER * states as u64
     }
 
-    /// Evaluates keys and inputs, and reports the rows that fail.
-    pub(crate) fn read(&self, batch: &Batch, out: &mut dyn Output) -> Result<Rows> {
+    /// Evaluates keys and inputs, and reports the rows that fail and those that are too late; windows that end at `sealed` or
+    /// before have left.
+    pub(crate) fn read(
+        &self,
+        batch: &Batch,
+        sealed: Instant,
+        out: &mut dyn Output,
+    ) -> Result<Rows> {
         let mut failed = Vec::new();
         let mut keys = Vec::with_capacity(self.keys.len());
         for key in &self.keys {
@@ -99,13 +132,18 @@ impl Work {
             keys = arrow_select::take::take_arrays(&keys, &kept, None)?;
             inputs = arrow_select::take::take_arrays(&inputs, &kept, None)?;
         }
-        Ok(Rows {
+        let rows = Rows {
             keys,
             inputs,
             rows: kept_batch.len(),
             places: kept_batch.places().clone(),
+            times: kept_batch.times().cloned(),
             order: kept_batch.order().cloned(),
-        })
+        };
+        match &self.windowed {
+            Some(windowed) => windowed.assign(rows, &kept_batch, sealed, out),
+            None => Ok(rows),
+        }
     }
 
     /// The failures of rows that some call would have taken in: not those that its filter keeps away.
@@ -128,15 +166,21 @@ impl Work {
     /// Keys and the calls' values as rows that leave, with their order; those whose computation fails are bad rows.
     pub(crate) fn finish(
         &self,
-        keys: Vec<ArrayRef>,
+        mut keys: Vec<ArrayRef>,
         values: &[ArrayRef],
         order: BinaryArray,
         out: &mut dyn Output,
     ) -> Result<Batch> {
+        let mut times = None;
+        if let Some(windowed) = &self.windowed {
+            let ends = keys.remove(0);
+            times = Some(last_instants(&ends));
+            keys.splice(0..0, windowed.columns(&ends));
+        }
         let (computed, failed) = self.computations.finish(&keys, values);
         let columns = keys.into_iter().chain(computed).collect();
         let rows = RecordBatch::try_new(Arc::clone(&self.output), columns)?;
-        let batch = Batch::new(rows).with_order(Some(order));
+        let batch = Batch::new(rows).with_order(Some(order)).with_times(times);
         let (batch, bad, _) = reject_once(&batch, failed)?;
         if !bad.is_empty() {
             out.bad(bad)?;
@@ -151,7 +195,7 @@ impl OneGroup for Work {
     }
 
     fn read(&self, batch: &Batch, out: &mut dyn Output) -> Result<Given> {
-        let rows = Work::read(self, batch, out)?;
+        let rows = Work::read(self, batch, BEGINNING, out)?;
         Ok(Given {
             inputs: rows.inputs,
             rows: rows.rows,
