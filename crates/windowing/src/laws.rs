@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use chrono::{DateTime, SecondsFormat, Utc};
 use dataflow_core::component::{Component, Kind};
 use dataflow_core::config::{Key, Node, Tree};
 use dataflow_core::window::{Window, Written};
@@ -89,6 +90,25 @@ pub(crate) fn refused(keys: &str) -> Vec<String> {
 pub(crate) fn help(keys: &str) -> Vec<String> {
     let (_, problems) = build(&format!("window = {{ {keys} }}"));
     problems.into_iter().filter_map(|p| p.help).collect()
+}
+
+/// The starts of the windows of these keys that hold an instant, and of the one behind them.
+pub(crate) fn starts(keys: &str, time: &str) -> Vec<String> {
+    let Window::Grid(grid) = built(keys) else {
+        panic!("{keys} is no grid");
+    };
+    let text =
+        |time| DateTime::from_timestamp_nanos(time).to_rfc3339_opts(SecondsFormat::AutoSi, true);
+    let time: DateTime<Utc> = time.parse().expect("a time");
+    let time = time.timestamp_nanos_opt().expect("an instant");
+    let (first, last) = grid.ends(time).expect("a window");
+    let mut starts = vec![text(grid.start(first))];
+    let mut end = first;
+    while end <= last {
+        end = grid.next(end);
+        starts.push(text(grid.start(end)));
+    }
+    starts
 }
 
 #[test]

@@ -4,10 +4,13 @@ mod change;
 mod count;
 mod file;
 mod global;
+mod grids;
 #[cfg(test)]
 mod laws;
 mod rolling;
 mod session;
+mod sliding;
+mod tumbling;
 
 use dataflow_core::component::Component;
 
@@ -20,5 +23,7 @@ pub fn list() -> Vec<Component> {
         Component::window::<global::Global>(),
         Component::window::<rolling::Rolling>(),
         Component::window::<session::Session>(),
+        Component::window::<sliding::Sliding>(),
+        Component::window::<tumbling::Tumbling>(),
     ]
 }
