@@ -82,7 +82,7 @@ impl Computations {
         let mut fields = Vec::new();
         let mut taken: BTreeMap<&str, &str> = keys
             .iter()
-            .map(|key| (key.name().as_str(), "a column of `by`"))
+            .map(|key| (key.name().as_str(), "a column before it"))
             .collect();
         for (i, (name, text)) in lines.iter().enumerate() {
             let line = check_line(text, &names, &mut calls, check);

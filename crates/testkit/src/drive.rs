@@ -181,7 +181,7 @@ impl Drive {
         let stages = transform.stages();
         let (mut flowing, marks) = self.deal(rows, timing);
         for (at, plan) in stages.iter().enumerate() {
-            let fed = self.route(plan, flowing)?;
+            let fed = self.route(plan, flowing, !marks.is_empty())?;
             let mut written = self.stage(plan, fed, &marks, &spill)?;
             let main = written
                 .iter_mut()
@@ -227,12 +227,17 @@ impl Drive {
         (dealt, marks)
     }
 
-    fn route(&self, plan: &StagePlan, from: Vec<Vec<Numbered>>) -> Result<Vec<Vec<Numbered>>> {
+    fn route(
+        &self,
+        plan: &StagePlan,
+        from: Vec<Vec<Numbered>>,
+        timed: bool,
+    ) -> Result<Vec<Vec<Numbered>>> {
         if plan.route == Route::Local {
             return Ok(from);
         }
         let mut all: Vec<Numbered> = from.into_iter().flatten().collect();
-        if plan.ordered {
+        if plan.ordered || timed {
             all.sort_by_key(|(piece, _)| *piece);
         }
         let mut to: Vec<Vec<Numbered>> = vec![Vec::new(); self.workers];

@@ -40,6 +40,7 @@ pub(crate) fn drives() -> Vec<Drive> {
                     piece_rows: rows,
                     memory,
                     pausing: (workers + rows) % 2 == 0,
+                    mark_every: workers,
                 });
             }
         }
@@ -112,7 +113,7 @@ fn made(
         let inputs = [Input {
             from: vec!["before".into()],
             schema: input.schema(),
-            timed: false,
+            timed: true,
         }];
         let Build::Transform(build) = &component.build else {
             panic!("{component:?} is no transform");
@@ -138,7 +139,9 @@ pub(crate) fn build_real<C: TransformConfig>(
     config: &str,
     input: &RecordBatch,
 ) -> Arc<dyn Transform> {
-    let (built, problems) = checked::<C>(config, input, &dataflow_accumulators::list());
+    let mut catalog = dataflow_accumulators::list();
+    catalog.extend(dataflow_windowing::list());
+    let (built, problems) = checked::<C>(config, input, &catalog);
     built.unwrap_or_else(|| panic!("{config}: {problems:?}"))
 }
 
@@ -148,8 +151,14 @@ pub(crate) fn problems<C: TransformConfig>(config: &str, input: &RecordBatch) ->
     problems.list().iter().map(|p| p.message.clone()).collect()
 }
 
-/// Small accumulators under the names of the real ones.
+/// The windows, and small accumulators under the names of the real ones.
 pub(crate) fn catalog() -> Vec<Component> {
+    let mut catalog = dataflow_windowing::list();
+    catalog.extend(accumulators());
+    catalog
+}
+
+fn accumulators() -> Vec<Component> {
     let info = |name| Info {
         name,
         ..Info::EMPTY

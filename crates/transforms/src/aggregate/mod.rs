@@ -44,7 +44,7 @@ use closing::Closing;
 use partial::Partial;
 use total::Total;
 pub(crate) use total::too_large;
-use window::Windowed;
+use window::{OF_WINDOW, Windowed};
 use work::Work;
 
 /// Numbers that summarise rows.
@@ -201,6 +201,12 @@ impl Aggregate {
             By::Named(lines) => lines.iter().map(|(name, _)| name).collect(),
         };
         for name in names.into_iter().filter(|_| !keys.is_empty()) {
+            let of_window = self.window.is_some() && OF_WINDOW.contains(&name.value.as_str());
+            if of_window {
+                let help = Some("choose another name".into());
+                check.error_at(name, format!("the window has a column `{}`", name.value), help);
+                fine = false;
+            }
             if !seen.insert(name.value.as_str()) {
                 check.error_at(
                     name,
@@ -416,3 +422,5 @@ fn order_of_rows(calls: &Calls) -> Option<String> {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod window_tests;

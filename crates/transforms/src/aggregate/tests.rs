@@ -235,7 +235,7 @@ fn wrong_aggregations_are_said() {
         ("by = [\"alpha\"]\ncompute.alpha = \"count(*)\"", "taken"),
         (
             "by = [\"alpha\"]\nwindow = { type = \"tumbling\" }",
-            "windows are not available yet",
+            "`size` is missing",
         ),
         ("", "nothing to compute"),
         ("compute = [\"count(*)\"]", "a table"),

@@ -21,6 +21,9 @@ use super::work::Rows;
 /// The port of late rows.
 pub(super) const LATE: usize = 1;
 
+/// The columns that a window's row starts with.
+pub(crate) const OF_WINDOW: [&str; 2] = ["window_start", "window_end"];
+
 /// Windows of time.
 pub(crate) struct Windowed {
     pub(crate) grid: Arc<dyn Grid>,
@@ -51,7 +54,7 @@ impl Windowed {
     /// The columns that a window's row starts with.
     pub(crate) fn fields() -> [FieldRef; 2] {
         let time = DataType::Timestamp(TimeUnit::Nanosecond, Some("UTC".into()));
-        ["window_start", "window_end"].map(|name| Arc::new(Field::new(name, time.clone(), true)))
+        OF_WINDOW.map(|name| Arc::new(Field::new(name, time.clone(), true)))
     }
 
     /// Puts each row into its windows: the keys for them are put before the others. Rows that are in no window any more leave

@@ -1,0 +1,289 @@
+//! Windows of time against a model that looks at every row and every window.
+
+use std::collections::BTreeMap;
+
+use arrow_array::cast::AsArray;
+use arrow_array::types::{Int64Type, TimestampNanosecondType};
+use arrow_array::{Int64Array, RecordBatch, StringArray};
+use dataflow_core::TimeRule;
+use dataflow_testkit::{Drive, Timing};
+
+use super::Aggregate;
+use crate::fixtures::{build_real, drives, problems};
+
+const SECOND: i64 = 1_000_000_000;
+
+/// Rows of a few devices, in disorder, some of them later than they may be.
+struct Rows {
+    batch: RecordBatch,
+    times: Vec<i64>,
+    devices: Vec<Option<String>>,
+    values: Vec<i64>,
+}
+
+const RULE: TimeRule = TimeRule {
+    lateness: 5 * SECOND,
+    max_future_skew: None,
+};
+
+fn some_rows(count: i64, gap: i64) -> Rows {
+    let mut seed: u64 = 42;
+    let mut random = |below: u64| {
+        seed = seed
+            .wrapping_mul(6364136223846793005)
+            .wrapping_add(1442695040888963407);
+        (seed >> 33) % below
+    };
+    let (mut times, mut devices, mut values) = (Vec::new(), Vec::new(), Vec::new());
+    for row in 0..count {
+        let late = match random(20) {
+            0 => random(60) as i64,
+            _ => random(4) as i64,
+        };
+        let pause = if row > count / 2 { gap } else { 0 };
+        times.push((row - 100 - late + pause) * SECOND / 2 + random(1000) as i64);
+        // A device comes and goes.
+        let device = (random(3) + (row as u64 / 150) % 4) % 5;
+        devices.push((device > 0).then(|| format!("d{device}")));
+        values.push(random(1000) as i64);
+    }
+    let batch = RecordBatch::try_from_iter([
+        (
+            "device",
+            std::sync::Arc::new(StringArray::from(devices.clone())) as arrow_array::ArrayRef,
+        ),
+        (
+            "x",
+            std::sync::Arc::new(Int64Array::from(values.clone())) as _,
+        ),
+    ])
+    .expect("columns");
+    Rows {
+        batch,
+        times,
+        devices,
+        values,
+    }
+}
+
+/// (end, device with null last) and start, rows, sum, least.
+type Model = BTreeMap<(i64, bool, Option<String>), (i64, i64, i64, i64)>;
+
+/// Every window of `size`, one each `every`, by the rule; and the rows that are in none.
+fn model(rows: &Rows, size: i64, every: i64, by_device: bool) -> (Model, Vec<usize>) {
+    let (mut windows, mut late) = (Model::new(), Vec::new());
+    let mut newest: Option<i64> = None;
+    for (row, time) in rows.times.iter().enumerate() {
+        let mut taken = false;
+        let mut start = time.div_euclid(every) * every;
+        while start > time - size {
+            let end = start + size;
+            if newest.is_none_or(|newest| end > newest - RULE.lateness) {
+                taken = true;
+                let device = rows.devices[row].clone().filter(|_| by_device);
+                let of = (end, device.is_none(), device);
+                let x = rows.values[row];
+                let window = windows.entry(of).or_insert((start, 0, 0, i64::MAX));
+                *window = (start, window.1 + 1, window.2 + x, window.3.min(x));
+            }
+            start -= every;
+        }
+        if !taken {
+            late.push(row);
+        }
+        newest = newest.max(Some(*time));
+    }
+    (windows, late)
+}
+
+fn of_batch(
+    rows: &RecordBatch,
+    by_device: bool,
+) -> Vec<((i64, bool, Option<String>), (i64, i64, i64, i64))> {
+    let time = |name: &str| {
+        rows[name]
+            .as_primitive::<TimestampNanosecondType>()
+            .values()
+    };
+    let number = |name: &str| rows[name].as_primitive::<Int64Type>().values();
+    let device = |row: usize| {
+        let devices = by_device.then(|| rows["device"].as_string::<i32>())?;
+        devices.iter().nth(row)?.map(str::to_string)
+    };
+    (0..rows.num_rows())
+        .map(|row| {
+            let device = device(row);
+            let of = (time("window_end")[row], device.is_none(), device);
+            let start = time("window_start")[row];
+            (
+                of,
+                (start, number("n")[row], number("s")[row], number("m")[row]),
+            )
+        })
+        .collect()
+}
+
+const COMPUTE: &str = "compute.n = \"count(*)\"\ncompute.s = \"sum(x)\"\ncompute.m = \"min(x)\"\n";
+
+fn check(window: &str, size: i64, every: i64, by_device: bool, gap: i64) -> usize {
+    let rows = some_rows(700, gap);
+    let by = if by_device { "by = [\"device\"]\n" } else { "" };
+    let aggregate =
+        build_real::<Aggregate>(&format!("{by}window = {window}\n{COMPUTE}"), &rows.batch);
+    let (windows, late) = model(&rows, size * SECOND, every * SECOND, by_device);
+    let timing = Timing {
+        times: &rows.times,
+        rule: RULE,
+    };
+    let mut spilled = 0;
+    let mut all = drives();
+    all.push(Drive {
+        workers: 2,
+        piece_rows: 30,
+        batch_rows: 5,
+        mark_every: 1000,
+        memory: 3000,
+        ..Drive::default()
+    });
+    for drive in all {
+        let outcome = drive
+            .run_timed(aggregate.as_ref(), &rows.batch, Some(timing))
+            .expect("runs");
+        let expected: Vec<_> = windows.clone().into_iter().collect();
+        assert_eq!(
+            of_batch(&outcome.rows(), by_device),
+            expected,
+            "{window} {drive:?}"
+        );
+        let places: Vec<usize> = outcome
+            .late
+            .iter()
+            .map(|late| late.place.expect("known").row() as usize)
+            .collect();
+        assert_eq!(places, late, "{window} {drive:?}");
+        for late in &outcome.late {
+            assert_eq!(late.reason, "late");
+            assert_eq!(
+                late.time,
+                Some(rows.times[late.place.expect("known").row() as usize])
+            );
+        }
+        for batch in &outcome.ports[0] {
+            let times = batch.times().expect("windows have times").at();
+            let ends = batch.rows()["window_end"].as_primitive::<TimestampNanosecondType>();
+            assert!(
+                times
+                    .iter()
+                    .zip(ends.values())
+                    .all(|(time, end)| time + 1 == *end)
+            );
+        }
+        spilled += outcome.spilled_runs;
+    }
+    assert!(spilled > 0, "{window}");
+    late.len()
+}
+
+#[test]
+fn tumbling_windows_are_those_of_the_model() {
+    for by_device in [true, false] {
+        let late = check("{ type = \"tumbling\", size = \"7s\" }", 7, 7, by_device, 0);
+        assert!(late > 5, "{late} rows are late");
+        check(
+            "{ type = \"tumbling\", size = \"1m\" }",
+            60,
+            60,
+            by_device,
+            100_000,
+        );
+    }
+}
+
+#[test]
+fn sliding_windows_are_those_of_the_model() {
+    for by_device in [true, false] {
+        check(
+            "{ type = \"sliding\", size = \"20s\", every = \"4s\" }",
+            20,
+            4,
+            by_device,
+            0,
+        );
+        check(
+            "{ type = \"sliding\", size = \"10s\", every = \"4s\" }",
+            10,
+            4,
+            by_device,
+            500,
+        );
+        check(
+            "{ type = \"sliding\", size = \"1m\", every = \"1s\" }",
+            60,
+            1,
+            by_device,
+            100_000,
+        );
+        check(
+            "{ type = \"sliding\", size = \"5s\", every = \"5s\" }",
+            5,
+            5,
+            by_device,
+            0,
+        );
+    }
+}
+
+#[test]
+fn windows_with_gaps_leave_rows_out() {
+    let window = "{ type = \"sliding\", size = \"2s\", every = \"10s\", gaps = true }";
+    let rows = some_rows(300, 0);
+    let aggregate = build_real::<Aggregate>(&format!("window = {window}\n{COMPUTE}"), &rows.batch);
+    let timing = Timing {
+        times: &rows.times,
+        rule: TimeRule {
+            lateness: 1000 * SECOND,
+            ..RULE
+        },
+    };
+    let outcome = Drive::default()
+        .run_timed(aggregate.as_ref(), &rows.batch, Some(timing))
+        .expect("runs");
+    let counted: i64 = of_batch(&outcome.rows(), false)
+        .iter()
+        .map(|(_, window)| window.1)
+        .sum();
+    let within = rows
+        .times
+        .iter()
+        .filter(|time| time.rem_euclid(10 * SECOND) < 2 * SECOND)
+        .count();
+    assert_eq!(counted, within as i64);
+    assert!(outcome.late.is_empty());
+}
+
+#[test]
+fn keys_and_calls_may_use_the_window() {
+    let rows = some_rows(50, 0);
+    let config = "window = { type = \"tumbling\", size = \"10s\" }\ncompute.seconds = \"date_part('second', window_end)\"\ncompute.r = \"count(*) / 10.0\"";
+    let aggregate = build_real::<Aggregate>(config, &rows.batch);
+    let timing = Timing {
+        times: &rows.times,
+        rule: RULE,
+    };
+    let outcome = Drive::default()
+        .run_timed(aggregate.as_ref(), &rows.batch, Some(timing))
+        .expect("runs");
+    assert!(outcome.rows().num_rows() > 2);
+    for (name, wrong) in [
+        (
+            "window",
+            "window = { type = \"tumbling\", size = \"10s\" }\nby = { window_end = \"device\" }\ncompute.n = \"count(*)\"",
+        ),
+        (
+            "line",
+            "window = { type = \"tumbling\", size = \"10s\" }\ncompute.window_start = \"count(*)\"",
+        ),
+    ] {
+        assert_eq!(problems::<Aggregate>(wrong, &rows.batch).len(), 1, "{name}");
+    }
+}
