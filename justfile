@@ -43,8 +43,9 @@ new kind name:
         source)      family=sources;      model=generate ;;
         transform)   family=transforms;   model=limit ;;
         sink)        family=sinks;        model=null ;;
+        window)      family=windowing;    model=session ;;
         accumulator) family=accumulators; model=range ;;
-        *) echo "the kinds are source, transform, sink and accumulator" >&2; exit 2 ;;
+        *) echo "the kinds are source, transform, sink, window and accumulator" >&2; exit 2 ;;
     esac
     to=crates/$family/src/$name.rs
     [[ ! -e $to ]] || { echo "$to exists already" >&2; exit 1; }

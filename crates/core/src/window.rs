@@ -93,12 +93,14 @@ pub enum Lookback {
 
 /// Windows of time. Each is known by its end; a window holds its start and not its end.
 ///
-/// Ends ascend with starts. What lies outside the representable instants is cut off there.
+/// Ends ascend with starts. What lies outside the representable instants is cut off there: a window that would start before
+/// the first one starts with it. Of those that would end at or behind [`END`](crate::time::END) only the first is a window. It
+/// ends there, and what lies in the others lies in it, `END` too.
 pub trait Grid: Send + Sync + std::fmt::Debug {
     /// The ends of the first and of the last window that hold an instant; none where it falls into a gap.
     fn ends(&self, time: Instant) -> Option<(Instant, Instant)>;
 
-    /// The end of the window behind the one that ends at `end`.
+    /// The end of the window behind the one that ends at `end`, which is the first end behind it; `END` has none but itself.
     fn next(&self, end: Instant) -> Instant;
 
     /// The start of the window that ends at `end`.
@@ -227,7 +229,7 @@ mod tests {
                 None,
             ),
             (
-                table(&[size.clone()]),
+                table(std::slice::from_ref(&size)),
                 "the key `type` is missing",
                 2,
                 Some("the windows are `pairs`"),

@@ -31,9 +31,9 @@ impl Configured for Rolling {
     const INFO: Info = Info {
         name: "rolling",
         summary: "For each row, the rows of its key that lead up to it",
-        manual: "Every row makes a result: that of the rows of its key behind it and of itself. With a time, `\"5m\"`, these \
-            are the rows whose time is less than five minutes before its own; with a number, so many rows, the row itself \
-            included. The first rows of a key have fewer behind them.\n\n\
+        manual: "Every row makes a result, over the rows of its key up to itself. With a time, `\"5m\"`, these are the rows whose \
+            time is less than five minutes before its own; with a number, so many rows, the row itself included. The first \
+            rows of a key have fewer before them.\n\n\
             The rows that are looked back at are kept, so memory grows with the number of keys and of rows in `size`.",
         example: "window = { type = \"rolling\", size = \"5m\" }",
         ports: &[],

@@ -40,7 +40,7 @@ impl Configured for Tumbling {
             With a `time_zone`, days are those of its clocks, and some of them have 23 or 25 hours. A day begins at midnight: \
             at the first instant after it where clocks skip it, and at the first of two where they show it twice. An `offset` \
             is time that passes from there: six hours after midnight it is five or seven o'clock on the days when clocks \
-            change. Changes of clocks are known up to the year 2100.\n\n\
+            change. Changes of clocks are known to the end of 2099.\n\n\
             Instants lie between the years 1677 and 2262; the first and the last window are cut off there.",
         example: "window = { type = \"tumbling\", size = \"1m\" }",
         ports: &[],

@@ -37,17 +37,19 @@ pub(crate) struct Written {
 impl Written {
     /// The windows; `None` when problems were reported.
     pub(crate) fn build(self, check: &mut Check<'_>) -> Option<Window> {
-        let lengths = self.lengths(check);
+        // All of it is looked at before any of it fails, so that all problems are found.
+        let lengths = self.positive(check).and_then(|()| self.comparable(check));
         let zone = self.zone(check);
-        lengths.and(zone.and_then(|zone| self.grid(zone)).map(Window::Grid))
+        lengths?;
+        self.grid(zone?).map(Window::Grid)
     }
 
     fn every(&self) -> &Located<Size> {
         self.every.as_ref().unwrap_or(&self.size)
     }
 
-    /// Whether windows have a length, advance, and leave gaps only where that is meant.
-    fn lengths(&self, check: &mut Check<'_>) -> Option<()> {
+    /// Whether windows have a length and advance.
+    fn positive(&self, check: &mut Check<'_>) -> Option<()> {
         let (size, every) = (&self.size, self.every());
         if size.count <= 0 {
             let message = format!("windows of `{}` hold nothing", size.value);
@@ -60,9 +62,12 @@ impl Written {
                 "write how far the starts of two windows are apart, such as `every = \"10s\"`";
             check.error_at(every, message, Some(help.into()));
         }
-        if size.count <= 0 || every.count <= 0 {
-            return None;
-        }
+        (size.count > 0 && every.count > 0).then_some(())
+    }
+
+    /// Whether windows leave gaps only where that is meant, which can be known.
+    fn comparable(&self, check: &mut Check<'_>) -> Option<()> {
+        let (size, every) = (&self.size, self.every());
         let Some(leaves_gaps) = longer(every, size) else {
             let message = format!(
                 "windows of `{}` cannot begin every `{}`",
