@@ -204,7 +204,11 @@ impl Aggregate {
             let of_window = self.window.is_some() && OF_WINDOW.contains(&name.value.as_str());
             if of_window {
                 let help = Some("choose another name".into());
-                check.error_at(name, format!("the window has a column `{}`", name.value), help);
+                check.error_at(
+                    name,
+                    format!("the window has a column `{}`", name.value),
+                    help,
+                );
                 fine = false;
             }
             if !seen.insert(name.value.as_str()) {

@@ -7,6 +7,7 @@ use arrow_schema::{Field, Schema};
 use dataflow_core::{Batch, Places, Result};
 
 use super::hashing::Hashing;
+use super::window::Windowed;
 use super::work::{Rows, Work};
 
 /// The name of an input's column; what tells rows from states, whose names start with a number.
@@ -17,13 +18,18 @@ pub(super) struct Passing {
     work: Arc<Work>,
     alone: bool,
     hashing: Hashing,
+    /// How many keys do not count for who owns a group: where windows overlap, all of a key meet.
+    unrouted: usize,
 }
 
 impl Passing {
     /// Where one worker is `alone`, nobody looks at hashes.
     pub(super) fn new(work: &Arc<Work>, alone: bool) -> Result<Self> {
+        let overlaps = work.windowed.as_ref().filter(|windowed| windowed.overlaps);
+        let unrouted = overlaps.map_or(0, Windowed::keys);
         Ok(Self {
-            hashing: Hashing::new(&work.types)?,
+            hashing: Hashing::new(&work.types[unrouted..])?,
+            unrouted,
             work: Arc::clone(work),
             alone,
         })
@@ -33,7 +39,7 @@ impl Passing {
     pub(super) fn batch(&mut self, rows: Rows) -> Result<Batch> {
         let hash = match self.alone {
             true => None,
-            false => Some(self.hashing.of(&rows.keys)?.into()),
+            false => Some(self.hashes(&rows.keys)?.into()),
         };
         let named = |prefix: &str, at: usize, array: &ArrayRef| {
             Field::new(format!("{prefix}{at}"), array.data_type().clone(), true)
@@ -58,7 +64,10 @@ impl Passing {
 
     /// The hashes of keys.
     pub(super) fn hashes(&mut self, keys: &[ArrayRef]) -> Result<Vec<u64>> {
-        self.hashing.of(keys)
+        match &keys[self.unrouted..] {
+            [] => Ok(vec![0; keys.first().map_or(0, |key| key.len())]),
+            routed => self.hashing.of(routed),
+        }
     }
 
     /// Bytes held.
