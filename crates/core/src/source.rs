@@ -6,6 +6,7 @@ use bytes::Bytes;
 
 use crate::check::Value;
 use crate::stage::BadRow;
+use crate::time::{Instant, TimeRule};
 use crate::transform::Port;
 use crate::{Batch, Place, Result};
 
@@ -39,6 +40,31 @@ pub trait Source: Send + Sync {
     /// # Errors
     /// When it cannot be made.
     fn reader(&self) -> Result<Box<dyn Reader>>;
+
+    /// How late rows may be, if the rows of the main output have event time.
+    fn time(&self) -> Option<TimeRule> {
+        None
+    }
+
+    /// An instant such that every older row of a split is late, found without reading the whole split; the end of time
+    /// for a split without rows, none if nothing is known.
+    ///
+    /// # Errors
+    /// When the split cannot be read.
+    fn lower_bound(&self, split: usize) -> Result<Option<Instant>> {
+        let _ = split;
+        Ok(None)
+    }
+
+    /// The least value of a column of numbers or times in a split, in the column's own unit, if the split says so without
+    /// its rows being read. It may be less than the least, but never greater; the greatest number for a split without values.
+    ///
+    /// # Errors
+    /// When the split cannot be read, or its columns are not the expected ones.
+    fn minimum(&self, split: usize, column: &str) -> Result<Option<i64>> {
+        let _ = (split, column);
+        Ok(None)
+    }
 
     /// A line for `explain`: what is read and what is skipped.
     fn explain(&self) -> Vec<String> {
