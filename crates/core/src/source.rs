@@ -41,6 +41,11 @@ pub trait Source: Send + Sync {
     /// When it cannot be made.
     fn reader(&self) -> Result<Box<dyn Reader>>;
 
+    /// Whether rows can be read only once, when they come, as those of a pipe: then nobody looks at them before their turn.
+    fn live(&self) -> bool {
+        false
+    }
+
     /// How late rows may be, if the rows of the main output have event time.
     fn time(&self) -> Option<TimeRule> {
         None

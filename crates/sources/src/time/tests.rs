@@ -1,0 +1,1 @@
+//! Event time from columns of every kind.
