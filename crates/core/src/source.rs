@@ -71,6 +71,11 @@ pub trait Source: Send + Sync {
         Ok(None)
     }
 
+    /// Other rows with the same columns, with what this source adds to its rows: what a test of a pipeline puts in its place.
+    fn stand_in(&self, rows: Arc<dyn Source>) -> Arc<dyn Source> {
+        rows
+    }
+
     /// A line for `explain`: what is read and what is skipped.
     fn explain(&self) -> Vec<String> {
         Vec::new()

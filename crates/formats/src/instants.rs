@@ -99,7 +99,7 @@ pub struct InstantFormat {
 }
 
 /// The formats that have names.
-const NAMES: [&str; 3] = ["iso8601", "rfc2822", "rfc3339"];
+const NAMES: [&str; 2] = ["rfc2822", "rfc3339"];
 
 impl Default for InstantFormat {
     fn default() -> Self {
@@ -117,7 +117,7 @@ impl InstantFormat {
     /// What is wrong with it, and what to do.
     pub fn new(format: &str) -> Result<Self, (String, String)> {
         let layout = match format {
-            "rfc3339" | "iso8601" => None,
+            "rfc3339" => None,
             "rfc2822" => Some(Layout::of(Item::Fixed(Fixed::RFC2822))),
             pattern if pattern.contains('%') => Some(pattern_of(pattern)?),
             _ => {
@@ -266,7 +266,7 @@ mod tests {
     fn formats_by_name_and_by_pattern() {
         let utc = zone("UTC");
         for (format, text, expected, offset) in [
-            ("iso8601", "1970-01-01T00:00:01Z", 1, false),
+            ("rfc3339", "1970-01-01T00:00:01Z", 1, false),
             ("rfc2822", "Thu, 01 Jan 1970 02:00:01 +0200", 1, true),
             ("%d.%m.%Y %H:%M:%S", "01.01.1970 00:00:01", 1, false),
             ("%Y%m%d", "19700102", 86_400, false),

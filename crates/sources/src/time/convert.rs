@@ -149,7 +149,7 @@ fn float(number: f64, each: f64) -> std::result::Result<Instant, NoInstant> {
         return Err(NoInstant::Unreadable);
     }
     let whole = number.trunc();
-    if whole.abs() > i64::MAX as f64 / each {
+    if whole.abs() >= i64::MAX as f64 / each {
         return Err(NoInstant::OutOfRange);
     }
     let fraction = ((number - whole) * each).round_ties_even() as i64;

@@ -143,6 +143,11 @@ impl Source for Timed {
         self.inner.minimum(split, column)
     }
 
+    fn stand_in(&self, rows: Arc<dyn Source>) -> Arc<dyn Source> {
+        let rows = self.inner.stand_in(rows);
+        Arc::new(Self::new(rows, Arc::clone(&self.clock), self.rule))
+    }
+
     fn explain(&self) -> Vec<String> {
         let mut lines = self.inner.explain();
         let late = Duration::from_nanoseconds(self.rule.lateness);
