@@ -380,11 +380,14 @@ fn broken_pipelines() -> tempfile::TempDir {
     let usage = "[sources.made]\ntype = \"generate\"\nrows = 1\ncolumns.device = { kind = \"categories\", count = 2 }\ncolumns.pod_cpu_seconds = { kind = \"normal\" }\ncolumns.pod_memory_seconds = { kind = \"normal\" }\n[sinks.file]\ntype = \"file\"\ninputs = [\"made\"]\npath = \"usage.parquet\"\n";
     run(place.path(), usage, &[]).expect_code(0);
     std::fs::remove_file(place.path().join("pipeline.toml")).expect("written");
-    let broken = program::root().join("crates/pipeline/tests/broken");
-    for name in program::files(&broken) {
-        let to = place.path().join(&name);
-        std::fs::create_dir_all(to.parent().expect("it is below")).expect("a folder");
-        std::fs::copy(broken.join(&name), to).expect("copied");
+    // Those that the loader's own tests know, and those that only real components have something to say about.
+    for folder in ["crates/pipeline/tests/broken", "tests/promises/broken"] {
+        let broken = program::root().join(folder);
+        for name in program::files(&broken) {
+            let to = place.path().join(&name);
+            std::fs::create_dir_all(to.parent().expect("it is below")).expect("a folder");
+            std::fs::copy(broken.join(&name), to).expect("copied");
+        }
     }
     place
 }

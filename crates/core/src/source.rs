@@ -41,19 +41,39 @@ pub trait Source: Send + Sync {
     /// When it cannot be made.
     fn reader(&self) -> Result<Box<dyn Reader>>;
 
-    /// What is said of the event times that the batches of the main output carry; none where they carry none.
+    /// Whether rows can be read only once, when they come, as those of a pipe: then nobody looks at them before their turn.
+    fn live(&self) -> bool {
+        false
+    }
+
+    /// How late rows may be, if the rows of the main output have event time.
     fn time(&self) -> Option<TimeRule> {
         None
     }
 
-    /// An instant such that no row of a split has an older time and is not late, known before the split is read; none where
-    /// nothing is known.
+    /// An instant such that every older row of a split is late, found without reading the whole split; the end of time
+    /// for a split without rows, none if nothing is known.
     ///
     /// # Errors
-    /// When the split cannot be looked into.
+    /// When the split cannot be read.
     fn lower_bound(&self, split: usize) -> Result<Option<Instant>> {
         let _ = split;
         Ok(None)
+    }
+
+    /// The least value of a column of numbers or times in a split, in the column's own unit, if the split says so without
+    /// its rows being read. It may be less than the least, but never greater; the greatest number for a split without values.
+    ///
+    /// # Errors
+    /// When the split cannot be read, or its columns are not the expected ones.
+    fn minimum(&self, split: usize, column: &str) -> Result<Option<i64>> {
+        let _ = (split, column);
+        Ok(None)
+    }
+
+    /// Other rows with the same columns, with what this source adds to its rows: what a test of a pipeline puts in its place.
+    fn stand_in(&self, rows: Arc<dyn Source>) -> Arc<dyn Source> {
+        rows
     }
 
     /// A line for `explain`: what is read and what is skipped.

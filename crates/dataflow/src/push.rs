@@ -89,6 +89,10 @@ impl Source for PushSource {
         self
     }
 
+    fn live(&self) -> bool {
+        true
+    }
+
     fn splits(&self) -> Result<Vec<Split>> {
         Ok(vec![Split {
             name: "pushed rows".into(),

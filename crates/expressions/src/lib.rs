@@ -35,7 +35,7 @@ mod values;
 pub use accumulate::{AccumulatorCall, Computations};
 pub use expression::{Evaluated, Expression, Failure};
 pub use functions::{FunctionPage, function_names, reference};
-pub use rows::{reject_failed, row_json};
+pub use rows::{reject_failed, reject_once, row_json};
 
 #[cfg(test)]
 mod tests;

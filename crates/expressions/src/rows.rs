@@ -44,6 +44,19 @@ pub fn reject_failed(
     Ok((batch.take(&kept)?, bad, Some(kept)))
 }
 
+/// As [`reject_failed`], for failures in any order; a row that failed more than once is reported once, for its first reason.
+///
+/// # Errors
+/// When Arrow cannot take the rows out.
+pub fn reject_once(
+    batch: &Batch,
+    mut failed: Vec<Failure>,
+) -> Result<(Batch, BadRows, Option<UInt32Array>)> {
+    failed.sort_by_key(|failure| failure.row);
+    failed.dedup_by_key(|failure| failure.row);
+    reject_failed(batch, &failed)
+}
+
 /// A row as one line of JSON: columns in their order, shortest numbers, times as ISO 8601, bytes as hexadecimal digits.
 ///
 /// NaN and the infinities, which JSON does not know, are texts.

@@ -14,10 +14,10 @@ use dataflow_core::{Error, Result};
 use crate::csv::cells::{Cell, Cells};
 use crate::jsonl::json::{Json, Wrong};
 
-pub(crate) use moment::moment;
+pub(crate) use moment::{Moment, moment};
 pub(crate) use nested::Object;
 pub(crate) use numbers::{fits_integer, float_like};
-pub(crate) use times::{Layout, timestamp_fits};
+pub(crate) use times::{Layout, counted, local_offset, timestamp_fits};
 
 /// The zone of event time.
 pub(crate) const UTC: &str = "UTC";

@@ -10,6 +10,7 @@ mod convert;
 pub mod csv;
 mod file_bytes;
 mod guess;
+pub mod instants;
 pub mod jsonl;
 pub mod parquet;
 pub mod stdin;
@@ -25,6 +26,7 @@ use arrow_schema::SchemaRef;
 use dataflow_core::{Cutter, Decoded, Error, Piece, Place, Result, Wanted};
 
 pub use convert::{DICTIONARY_HINT, dictionary, logical, settled};
+pub use text::quoted;
 
 /// A file to be read, or standard input.
 #[derive(Clone, Debug, PartialEq)]
@@ -122,6 +124,15 @@ pub trait Reading: Send + Sync {
     /// # Errors
     /// When it cannot be opened or its columns are not the requested ones.
     fn cutter(&self, file: &InputFile, split: usize, first: Place) -> Result<Box<dyn Cutter>>;
+
+    /// The least value of a column of a file, if it says so; see [`dataflow_core::Source::minimum`].
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    fn minimum(&self, file: &InputFile, column: &str) -> Result<Option<i64>> {
+        let _ = (file, column);
+        Ok(None)
+    }
 
     /// A reader of pieces for one thread; it may keep the file of the last piece open.
     fn reader(&self) -> Box<dyn PieceReader>;

@@ -41,7 +41,7 @@ pub(crate) fn shown(bytes: &[u8]) -> String {
 }
 
 /// A value as it is quoted in a message: short.
-pub(crate) fn quoted(bytes: &[u8]) -> String {
+pub fn quoted(bytes: &[u8]) -> String {
     const MOST: usize = 60;
     let text = String::from_utf8_lossy(&bytes[..bytes.len().min(4 * MOST)]);
     match text.char_indices().nth(MOST) {

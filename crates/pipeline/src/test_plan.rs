@@ -68,12 +68,12 @@ impl Cut<'_> {
         let mut node = self.full.nodes[at].clone();
         let insert = self.test.insert.iter().find(|insert| insert.node == at);
         let inputs = std::mem::take(&mut node.inputs);
-        if let Work::Source(_) = node.work {
+        if let Work::Source(source) = &node.work {
             let empty = MemorySource::empty(Arc::clone(&node.id), node.ports.clone());
             let rows = insert.map(|insert| insert.batch.clone());
-            node.work = Work::Source(Arc::new(empty.with_rows(rows)));
+            node.work = Work::Source(source.stand_in(Arc::new(empty.with_rows(rows))));
         } else {
-            let replaced = insert.map(|insert| self.rows(insert));
+            let replaced = insert.map(|insert| self.rows(insert, inputs.first()));
             let skip = usize::from(replaced.is_some());
             let kept = inputs.iter().skip(skip).map(|reads| self.outputs(reads));
             let kept: Vec<Vec<PortRef>> = kept.collect();
@@ -84,14 +84,21 @@ impl Cut<'_> {
         self.nodes.len() - 1
     }
 
-    /// A source of the inserted rows, as an input.
-    fn rows(&mut self, insert: &Insert) -> Vec<PortRef> {
-        let source = MemorySource::new(insert.at.as_str(), insert.batch.clone());
+    /// A source of the inserted rows, as an input. What a source alone would have added to such rows, it adds to them.
+    fn rows(&mut self, insert: &Insert, instead: Option<&Vec<PortRef>>) -> Vec<PortRef> {
+        let rows = MemorySource::new(insert.at.as_str(), insert.batch.clone());
+        let mut source: Arc<dyn Source> = Arc::new(rows);
+        if let Some([read]) = instead.map(Vec::as_slice)
+            && read.port == PortIndex::Declared(0)
+            && let Work::Source(read) = &self.full.nodes[read.node].work
+        {
+            source = read.stand_in(source);
+        }
         self.nodes.push(PlanNode {
             id: format!("insert_{}", insert.at).into(),
             type_name: "test".into(),
             ports: source.ports().to_vec(),
-            work: Work::Source(Arc::new(source)),
+            work: Work::Source(source),
             inputs: Vec::new(),
             on_error: OnError::Fail,
         });

@@ -25,8 +25,10 @@ pub use columns::DeclaredColumn;
 pub use format::FormatConfig;
 pub use sample::SampleConfig;
 pub use types::ColumnType;
+pub(crate) use types::name_of;
 
 use crate::named::Named;
+use crate::time::TimeConfig;
 
 /// Settings of the `file` source.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
@@ -51,6 +53,9 @@ pub struct FileConfig {
     pub row_column: Option<Located<String>>,
     /// What is read while `path` is empty: `{ preset = "sensors", rows = 100_000 }`. Default: an empty path is an error.
     pub sample: Option<Located<SampleConfig>>,
+    /// When the rows happened, for windows and for all that goes by event time: `{ column = "timestamp", lateness = "5s" }`.
+    /// Default: they have no event time.
+    pub time: Option<Located<TimeConfig>>,
 }
 
 /// One path or several.
@@ -119,6 +124,9 @@ the rows that types are found in (`infer_rows`), and `validate` says what it cou
 Folders named `year=2025/month=11` become columns (int64 where all values are whole numbers, else text) unless the files have columns \
 of these names. Text that Parquet files keep in dictionaries stays so.
 
+With `time`, rows have event time: any column can hold it, those of folders and files too. What is late is judged by all rows, so a \
+following `filter` leaves out no part of a file then.
+
 Rows that cannot be read (too few fields, a number that does not parse) leave on the port `errors` with file and row. A file that \
 cannot be read at all is an error.
 
@@ -132,6 +140,7 @@ schema = \"union\"
 columns.temperature = { type = \"float64\" }
 columns.comment = { type = \"text\", optional = true }
 file_column = \"file\"
+time = { column = \"timestamp\", lateness = \"5s\" }
 ";
 
 impl Configured for FileConfig {

@@ -20,6 +20,7 @@ pub use kind::{ColumnConfig, Scalar};
 pub use preset::Preset;
 
 use crate::named::Named;
+use crate::time::{TimeConfig, timed};
 use column::{Column, Strange};
 use make::share;
 use preset::Oddities;
@@ -42,6 +43,9 @@ pub struct GenerateConfig {
     pub rate: Option<Rate>,
     /// Rows that are made strange and labelled, so that a detector can be judged.
     pub anomalies: Option<Located<AnomaliesConfig>>,
+    /// When the rows happened, for windows and for all that goes by event time: `{ column = "timestamp", lateness = "5s" }`.
+    /// Default: they have no event time.
+    pub time: Option<Located<TimeConfig>>,
 }
 
 /// Labelled anomalies.
@@ -106,11 +110,14 @@ columns.temperature = { kind = \"sine\", mean = 65.0, amplitude = 5.0, period = 
 columns.errors = { kind = \"uniform\", low = 0, high = 9, whole = true }
 columns.vibration = { kind = \"normal\", mean = 0.4, deviation = 0.05, null_rate = 0.01 }
 anomalies = { rate = 0.01, columns = [\"temperature\", \"vibration\"] }
+time = { column = \"time\" }
 ";
 
 impl SourceConfig for GenerateConfig {
-    fn build(self, check: &mut Check<'_>) -> Option<Arc<dyn Source>> {
-        Some(self.source(check)?)
+    fn build(mut self, check: &mut Check<'_>) -> Option<Arc<dyn Source>> {
+        let time = self.time.take();
+        let made = self.source(check);
+        timed(made.map(|source| source as Arc<dyn Source>), time, check)
     }
 }
 

@@ -7,12 +7,14 @@ mod generate;
 mod named;
 #[cfg(test)]
 mod testing;
+mod time;
 
 pub use file::{
     ColumnType, DeclaredColumn, FileConfig, FormatConfig, Matching, Paths, SampleConfig, open_path,
 };
 pub use generate::{AnomaliesConfig, ColumnConfig, GenerateConfig, Preset, Scalar};
 pub use named::Named;
+pub use time::{TimeConfig, TimeUnit, timed};
 
 /// All sources, in alphabetical order.
 pub fn list() -> Vec<Component> {

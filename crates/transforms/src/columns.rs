@@ -9,7 +9,8 @@ use dataflow_core::order::Keys;
 use dataflow_core::stage::BadRows;
 use dataflow_core::transform::Columns;
 use dataflow_core::{Batch, Check, Error, Located, Result};
-use dataflow_expressions::{Expression, Failure, reject_failed};
+pub(crate) use dataflow_expressions::reject_once;
+use dataflow_expressions::{Expression, Failure};
 
 use crate::config::column_index;
 
@@ -217,17 +218,4 @@ impl KeySet {
     pub(crate) fn reads(&self) -> Columns {
         Columns::named(self.columns.iter().flat_map(KeyColumn::columns))
     }
-}
-
-/// Takes failing rows out; a row that failed more than once is reported once, for its first reason.
-pub(crate) fn reject_once(
-    batch: &Batch,
-    mut failed: Vec<Failure>,
-) -> Result<(Batch, BadRows, Option<arrow_array::UInt32Array>)> {
-    if failed.is_empty() {
-        return Ok((batch.clone(), Vec::new(), None));
-    }
-    failed.sort_by_key(|failure| failure.row);
-    failed.dedup_by_key(|failure| failure.row);
-    reject_failed(batch, &failed)
 }

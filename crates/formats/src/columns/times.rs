@@ -6,7 +6,7 @@ use arrow_array::timezone::Tz;
 use arrow_array::types::*;
 use arrow_schema::{DataType, TimeUnit};
 use chrono::format::{Item, Parsed, StrftimeItems};
-use chrono::{NaiveDate, NaiveDateTime, Offset, TimeZone, Timelike};
+use chrono::{DateTime, NaiveDate, NaiveDateTime, Offset, TimeZone, Timelike, Utc};
 
 use super::moment::{Clock, Moment, clock, moment};
 use super::primitive::{Parse, Primitive};
@@ -35,7 +35,13 @@ impl Layout {
         Some(parsed)
     }
 
-    fn moment(&self, text: &[u8]) -> Option<Moment> {
+    /// A layout of one part that `strftime` has no letter for.
+    pub(crate) fn of(item: Item<'static>) -> Self {
+        Self { items: vec![item] }
+    }
+
+    /// The moment that a text means.
+    pub(crate) fn moment(&self, text: &[u8]) -> Option<Moment> {
         let parsed = self.parsed(text)?;
         let offset = parsed.offset().is_some() || parsed.timestamp().is_some();
         if let Ok(time) = parsed.to_naive_datetime_with_offset(parsed.offset().unwrap_or(0)) {
@@ -57,12 +63,19 @@ impl Layout {
         Some(clock_of(&time))
     }
 
+    /// A moment in this layout.
+    pub(crate) fn written(&self, time: DateTime<Utc>) -> String {
+        let mut text = String::new();
+        let sample = time.format_with_items(self.items.iter());
+        // Fails where an item is none that can be written; then the text is cut off there.
+        let _ = std::fmt::Write::write_fmt(&mut text, format_args!("{sample}"));
+        text
+    }
+
     /// The type that such texts have, going by what the format mentions.
     pub(crate) fn data_type(&self) -> DataType {
         // A moment with everything in it, written and read back, tells which parts the format keeps.
-        let sample = chrono::DateTime::UNIX_EPOCH.format_with_items(self.items.iter());
-        let mut text = String::new();
-        let _ = std::fmt::Write::write_fmt(&mut text, format_args!("{sample}"));
+        let text = self.written(DateTime::UNIX_EPOCH);
         match self.moment(text.as_bytes()) {
             Some(Moment {
                 time: Some(_),
@@ -120,21 +133,26 @@ impl<T: ArrowTimestampType> Timestamps<T> {
             (None, None) => 0,
             (None, Some(zone)) => local_offset(zone, seconds)?,
         };
-        let fraction = i64::from(clock.nanoseconds) / (1_000_000_000 / self.unit);
-        let seconds = seconds - i64::from(offset);
-        match seconds.checked_mul(self.unit) {
-            Some(count) => count.checked_add(fraction),
-            // The first second that nanoseconds reach is not whole.
-            None => (seconds + 1)
-                .checked_mul(self.unit)?
-                .checked_add(fraction - self.unit),
-        }
+        counted(seconds - i64::from(offset), clock.nanoseconds, self.unit)
+    }
+}
+
+/// Seconds since 1970 and the nanoseconds behind them in units of which a second has so many, if 64 bits can count them.
+#[inline]
+pub(crate) fn counted(seconds: i64, nanoseconds: u32, per_second: i64) -> Option<i64> {
+    let fraction = i64::from(nanoseconds) / (1_000_000_000 / per_second);
+    match seconds.checked_mul(per_second) {
+        Some(count) => count.checked_add(fraction),
+        // The first second that nanoseconds reach is not whole.
+        None => (seconds + 1)
+            .checked_mul(per_second)?
+            .checked_add(fraction - per_second),
     }
 }
 
 /// The offset at a local time; the earlier one where clocks are set back, none where they skip it.
-fn local_offset(zone: &Tz, seconds: i64) -> Option<i32> {
-    let local: NaiveDateTime = chrono::DateTime::from_timestamp(seconds, 0)?.naive_utc();
+pub(crate) fn local_offset(zone: &Tz, seconds: i64) -> Option<i32> {
+    let local: NaiveDateTime = DateTime::from_timestamp(seconds, 0)?.naive_utc();
     let offset = zone.offset_from_local_datetime(&local).earliest()?;
     Some(offset.fix().local_minus_utc())
 }

@@ -6,6 +6,7 @@
 
 mod bounds;
 mod footer;
+mod least;
 mod pages;
 mod pieces;
 mod plan;
@@ -58,6 +59,10 @@ impl Reading for ParquetReading {
     fn cutter(&self, file: &InputFile, split: usize, first: Place) -> Result<Box<dyn Cutter>> {
         let plan = self.plans.of(file)?;
         Ok(Box::new(Pieces::new(plan, split, first)?))
+    }
+
+    fn minimum(&self, file: &InputFile, column: &str) -> Result<Option<i64>> {
+        least::minimum(file, self.plans.columns(), column)
     }
 
     fn reader(&self) -> Box<dyn PieceReader> {

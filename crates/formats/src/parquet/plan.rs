@@ -277,6 +277,11 @@ impl Plans {
         }
     }
 
+    /// The columns that files are read as.
+    pub fn columns(&self) -> &Schema {
+        &self.request.columns
+    }
+
     /// The plan of a file.
     pub fn of(&self, file: &InputFile) -> Result<Arc<Plan>> {
         if let Some(plan) = self.remembered(&file.path) {

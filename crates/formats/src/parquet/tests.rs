@@ -461,3 +461,38 @@ fn pieces_are_neither_huge_nor_tiny() {
         }
     }
 }
+
+#[test]
+fn the_least_value_is_told_where_all_groups_have_statistics() {
+    let numbers: ArrayRef = Arc::new(Int64Array::from(vec![Some(7), None, Some(-2), None]));
+    let large: ArrayRef = Arc::new(UInt64Array::from(vec![1, 2, 3, 4]));
+    let floats: ArrayRef = Arc::new(Float64Array::from(vec![1.0; 4]));
+    let rows = RecordBatch::try_from_iter_with_nullable([
+        ("n", numbers, true),
+        ("u", large, true),
+        ("x", floats, true),
+    ]);
+    let rows = rows.expect("rows");
+    for (statistics, expected) in [
+        (EnabledStatistics::Chunk, Some(-2)),
+        (EnabledStatistics::None, None),
+    ] {
+        let properties = WriterProperties::builder()
+            .set_max_row_group_row_count(Some(1))
+            .set_statistics_enabled(statistics);
+        let scratch = Scratch::new("least.parquet", &encoded(&rows, properties));
+        let file = file_of(&scratch.path);
+        let least = |data_type: DataType, column: &str| {
+            let columns = Schema::new(vec![Field::new(column, data_type, true)]);
+            let reading = Parquet {}
+                .reading(&request(Arc::new(columns)))
+                .expect("a reading");
+            reading.minimum(&file, column).expect("readable")
+        };
+        assert_eq!(least(DataType::Int64, "n"), expected);
+        assert_eq!(least(DataType::Float64, "n"), None);
+        assert_eq!(least(DataType::Int64, "absent"), None);
+        assert_eq!(least(DataType::UInt64, "u"), None);
+        assert_eq!(least(DataType::Float64, "x"), None);
+    }
+}

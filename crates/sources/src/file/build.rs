@@ -12,17 +12,12 @@ use super::columns::{self, Strict};
 use super::inputs::{Inputs, has_value};
 use super::read::{Entry, Everything, FileSource};
 use super::{FileConfig, Matching, Paths, hive, text};
+use crate::time::timed;
 
 impl SourceConfig for FileConfig {
-    fn build(self, check: &mut Check<'_>) -> Option<Arc<dyn Source>> {
-        let inputs = self.inputs(check)?;
-        let all = self.everything(inputs, check)?;
-        let source = FileSource::new(Arc::new(all), &Wanted::default());
-        if let Some(error) = source.failure() {
-            self.report(error, check);
-            return None;
-        }
-        Some(Arc::new(source))
+    fn build(mut self, check: &mut Check<'_>) -> Option<Arc<dyn Source>> {
+        let time = self.time.take();
+        timed(self.untimed(check), time, check)
     }
 }
 
@@ -52,6 +47,18 @@ impl FileConfig {
             problems: &mut problems,
         });
         made.ok_or(problems)
+    }
+
+    /// The source without its event time.
+    fn untimed(&self, check: &mut Check<'_>) -> Option<Arc<dyn Source>> {
+        let inputs = self.inputs(check)?;
+        let all = self.everything(inputs, check)?;
+        let source = FileSource::new(Arc::new(all), &Wanted::default());
+        if let Some(error) = source.failure() {
+            self.report(error, check);
+            return None;
+        }
+        Some(Arc::new(source))
     }
 
     pub(super) fn report(&self, error: &Error, check: &mut Check<'_>) {

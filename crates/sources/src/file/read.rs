@@ -329,6 +329,20 @@ impl Source for FileSource {
         Ok(Box::new(FileReader::new(Arc::clone(&self.inner))))
     }
 
+    fn live(&self) -> bool {
+        self.inner.all.entries.iter().any(|e| e.file.is_stdin())
+    }
+
+    fn minimum(&self, split: usize, column: &str) -> Result<Option<i64>> {
+        let inner = &*self.inner;
+        let entry = inner.entry(split)?;
+        if inner.all.columns.field_with_name(column).is_err() {
+            return Ok(None);
+        }
+        let least = inner.reading(entry)?.minimum(&entry.file, column);
+        least.map_err(|e| e.file(&*entry.file.path))
+    }
+
     fn explain(&self) -> Vec<String> {
         let inner = &*self.inner;
         let all = &*inner.all;

@@ -177,7 +177,7 @@ fn at_commas(text: &str) -> Vec<&str> {
 }
 
 /// A type's name as people would declare it.
-pub(super) fn name_of(data_type: &DataType) -> String {
+pub(crate) fn name_of(data_type: &DataType) -> String {
     if let DataType::Dictionary(_, values) = data_type {
         return name_of(values);
     }

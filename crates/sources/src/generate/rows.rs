@@ -127,6 +127,11 @@ impl Source for GenerateSource {
         Ok(Box::new(self.read()))
     }
 
+    /// Rows that are paced are not there before they are due.
+    fn live(&self) -> bool {
+        self.rate.is_some()
+    }
+
     fn explain(&self) -> Vec<String> {
         let pace = self.rate.map_or(String::new(), |r| format!(", at {r}"));
         vec![
