@@ -5,5 +5,5 @@ pub mod spill;
 pub mod table;
 
 pub use drive::{Drive, Outcome, Timing};
-pub use spill::MemorySpill;
+pub use spill::{MemorySpill, SharedSpill};
 pub use table::rows;

@@ -77,7 +77,7 @@ fn node(value: &toml::Value) -> Node {
 
 /// What is wrong with a component's example.
 pub(crate) fn component_problems(component: &Component, input: &RecordBatch) -> Vec<String> {
-    let (_, problems) = made(component, component.info.example, input, &catalog());
+    let (_, problems) = made(component, component.info.example, input, true, &catalog());
     let messages = problems.list().iter().map(|p| p.message.clone());
     messages.collect()
 }
@@ -87,13 +87,14 @@ fn checked<C: TransformConfig>(
     input: &RecordBatch,
     catalog: &[Component],
 ) -> (Option<Arc<dyn Transform>>, Problems) {
-    made(&Component::transform::<C>(), config, input, catalog)
+    made(&Component::transform::<C>(), config, input, true, catalog)
 }
 
 fn made(
     component: &Component,
     config: &str,
     input: &RecordBatch,
+    timed: bool,
     catalog: &[Component],
 ) -> (Option<Arc<dyn Transform>>, Problems) {
     let table: toml::Table = config.parse().expect("TOML");
@@ -113,7 +114,7 @@ fn made(
         let inputs = [Input {
             from: vec!["before".into()],
             schema: input.schema(),
-            timed: true,
+            timed,
         }];
         let Build::Transform(build) = &component.build else {
             panic!("{component:?} is no transform");
@@ -139,9 +140,19 @@ pub(crate) fn build_real<C: TransformConfig>(
     config: &str,
     input: &RecordBatch,
 ) -> Arc<dyn Transform> {
+    build_real_of::<C>(config, input, true)
+}
+
+/// The same over rows that have event time or not.
+pub(crate) fn build_real_of<C: TransformConfig>(
+    config: &str,
+    input: &RecordBatch,
+    timed: bool,
+) -> Arc<dyn Transform> {
     let mut catalog = dataflow_accumulators::list();
     catalog.extend(dataflow_windowing::list());
-    let (built, problems) = checked::<C>(config, input, &catalog);
+    let component = Component::transform::<C>();
+    let (built, problems) = made(&component, config, input, timed, &catalog);
     built.unwrap_or_else(|| panic!("{config}: {problems:?}"))
 }
 

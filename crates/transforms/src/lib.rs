@@ -8,6 +8,7 @@ mod columns;
 mod config;
 mod describe;
 mod filter;
+mod in_time;
 mod limit;
 mod one_group;
 mod route;
