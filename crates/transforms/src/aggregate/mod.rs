@@ -352,9 +352,6 @@ impl Transform for Checked {
     }
 
     fn stages(&self) -> Vec<StagePlan> {
-        if self.work.calls.order_class() > OrderClass::Place {
-            return in_order::stages(&self.work);
-        }
         if let Some(windowed) = &self.work.windowed {
             return match windowed.in_order {
                 true => sequence::stages_by_time(&self.work),
@@ -363,6 +360,9 @@ impl Transform for Checked {
         }
         if let Some(cut) = &self.work.cut {
             return sequence::stages(&self.work, cut);
+        }
+        if self.work.calls.order_class() > OrderClass::Place {
+            return in_order::stages(&self.work);
         }
         if self.work.keys.is_empty() {
             return one_group::stages(&self.work, "partial sums", "totals");
