@@ -196,7 +196,11 @@ fn times(plan: &Plan) -> Vec<Option<DeskTime>> {
         }
     }
     let acts = |node: &PlanNode| match &node.work {
-        Work::Transform(transform) => transform.stages().iter().any(|stage| stage.timed),
+        Work::Transform(transform) => {
+            let inputs = 0..node.inputs.len();
+            let own = inputs.flat_map(|input| transform.before(input));
+            own.chain(transform.stages()).any(|stage| stage.timed)
+        }
         _ => false,
     };
     let acting: Vec<usize> = plan
