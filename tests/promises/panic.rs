@@ -86,6 +86,7 @@ fn fragile(when: When, route: Route) -> Component {
         }) as Arc<dyn Transform>)
     }));
     Component {
+        tables: &[],
         info: Info {
             name: "fragile",
             summary: "Breaks",

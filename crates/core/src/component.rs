@@ -98,7 +98,10 @@ pub trait SourceConfig: Configured {
 
 /// A transform's configuration.
 pub trait TransformConfig: Configured {
-    /// Checks the configuration against the inputs and makes the transform; `None` when problems were reported.
+    /// Which of its keys name an output of another component: each is a further input, behind that of `inputs`.
+    const TABLES: &'static [&'static str] = &[];
+
+    /// Checks the configuration against the inputs (that of `inputs`, then those of [`TABLES`](Self::TABLES)) and makes the transform; `None` when problems were reported.
     fn build(self, inputs: &[Input], check: &mut Check<'_>) -> Option<Arc<dyn Transform>>;
 }
 
@@ -146,6 +149,8 @@ pub struct Component {
     pub schema: Option<Arc<MakeSchema>>,
     /// How it is built.
     pub build: Build,
+    /// Which of its keys name an output of another component that it reads besides its `inputs`.
+    pub tables: &'static [&'static str],
 }
 
 impl std::fmt::Debug for Component {
@@ -170,9 +175,13 @@ impl Component {
 
     /// A transform of the catalog.
     pub fn transform<C: TransformConfig>() -> Self {
-        Self::configured::<C>(Build::Transform(Arc::new(|node, inputs, check| {
+        let build = Build::Transform(Arc::new(|node, inputs, check| {
             read::<C>(node, check)?.build(inputs, check)
-        })))
+        }));
+        Self {
+            tables: C::TABLES,
+            ..Self::configured::<C>(build)
+        }
     }
 
     /// A sink of the catalog.
@@ -198,6 +207,7 @@ impl Component {
             info,
             schema: None,
             build: Build::Accumulator(Arc::new(accept)),
+            tables: &[],
         }
     }
 
@@ -206,6 +216,7 @@ impl Component {
             info: C::INFO,
             schema: Some(Arc::new(|generator| generator.subschema_for::<C>())),
             build,
+            tables: &[],
         }
     }
 

@@ -1,5 +1,6 @@
 //! A checked pipeline as data: the components, built, and how they are connected. The engine runs this.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::sink::Target;
@@ -33,29 +34,70 @@ impl Plan {
     pub fn nodes_in_order(&self, errors: bool) -> Vec<bool> {
         let mut wants = vec![false; self.nodes.len()];
         for (index, node) in self.nodes.iter().enumerate().rev() {
-            let passes = match &node.work {
-                Work::Sink(_) => true,
-                Work::Source(_) => false,
-                Work::Transform(transform) => {
-                    let stages = transform.stages();
-                    let kept = stages
-                        .iter()
-                        .take_while(|stage| stage.emits == Emits::InOrder)
-                        .count();
-                    stages.iter().take(kept + 1).any(|stage| stage.ordered)
-                        || (kept == stages.len() && wants[index])
+            for (input, from) in node.inputs.iter().enumerate() {
+                let passes = match &node.work {
+                    Work::Sink(_) => true,
+                    Work::Source(_) => false,
+                    Work::Transform(transform) => {
+                        takes_in_order(transform.as_ref(), input, wants[index])
+                    }
+                };
+                if passes {
+                    let from = from.iter();
+                    for from in from.filter(|from| errors || from.port != PortIndex::Errors) {
+                        wants[from.node] = true;
+                    }
+                    wants[index] |= input == 0 && node.inputs[0].len() > 1;
                 }
-            };
-            if passes {
-                let inputs = node.inputs.iter().flatten();
-                for input in inputs.filter(|input| errors || input.port != PortIndex::Errors) {
-                    wants[input.node] = true;
-                }
-                wants[index] |= node.inputs.iter().any(|slot| slot.len() > 1);
             }
         }
         wants
     }
+
+    /// For each node that is a source, the sources that are to be read to their end before it begins.
+    pub fn read_first(&self) -> Vec<BTreeSet<usize>> {
+        let mut sources: Vec<BTreeSet<usize>> = Vec::with_capacity(self.nodes.len());
+        let mut first = vec![BTreeSet::new(); self.nodes.len()];
+        for (index, node) in self.nodes.iter().enumerate() {
+            let of_input = |from: &Vec<PortRef>| -> BTreeSet<usize> {
+                let each = from.iter().flat_map(|from| &sources[from.node]);
+                each.copied().collect()
+            };
+            let inputs: Vec<BTreeSet<usize>> = node.inputs.iter().map(of_input).collect();
+            if let Work::Transform(transform) = &node.work {
+                let loads = |input: &usize| transform.loads(*input);
+                let (loaded, rest): (Vec<usize>, Vec<usize>) = (0..inputs.len()).partition(loads);
+                for source in rest.iter().flat_map(|input| &inputs[*input]) {
+                    let loaded = loaded.iter().flat_map(|input| &inputs[*input]);
+                    first[*source].extend(loaded.copied());
+                }
+            }
+            let mut behind: BTreeSet<usize> = inputs.into_iter().flatten().collect();
+            if let Work::Source(_) = &node.work {
+                behind.insert(index);
+            }
+            sources.push(behind);
+        }
+        first
+    }
+}
+
+/// Whether the rows of an input of a transform reach, through stages that keep order, one that takes them in order: one of its own, or,
+/// for the main input, one behind it if there is such a one.
+pub fn takes_in_order(transform: &dyn Transform, input: usize, behind: bool) -> bool {
+    let mut stages = transform.before(input);
+    let own = stages.len();
+    stages.extend(transform.stages());
+    if input > 0 {
+        // What becomes of the order of a further input is the business of the stage that reads it.
+        stages.truncate(own + 1);
+    }
+    let kept = stages
+        .iter()
+        .take_while(|stage| stage.emits == Emits::InOrder)
+        .count();
+    stages.iter().take(kept + 1).any(|stage| stage.ordered)
+        || (input == 0 && kept == stages.len() && behind)
 }
 
 /// A component in a plan.
@@ -67,7 +109,8 @@ pub struct PlanNode {
     pub type_name: String,
     /// What it is.
     pub work: Work,
-    /// For each of its inputs, the outputs that feed it. Where there are several, the rows of the first come first.
+    /// For each of its inputs, the outputs that feed it. Where there are several of these, the rows of the first come first. The main
+    /// input is the first; each key that names a table is one more.
     pub inputs: Vec<Vec<PortRef>>,
     /// Its outputs without `errors`.
     pub ports: Vec<Port>,

@@ -27,6 +27,25 @@ pub trait Stage: Send {
     /// What must stop the run. Rows that fail go to [`Output::bad`] instead.
     fn on_batch(&mut self, batch: Batch, out: &mut dyn Output) -> Result<Flow>;
 
+    /// Takes a batch of one of several inputs: 0 is the main one, the others are those that keys of the configuration name. Which
+    /// input has rows when is not settled, except that a [loaded](crate::Transform::loads) one has ended before the main one begins.
+    ///
+    /// # Errors
+    /// As `on_batch`.
+    fn on_input(&mut self, input: usize, batch: Batch, out: &mut dyn Output) -> Result<Flow> {
+        let _ = input;
+        self.on_batch(batch, out)
+    }
+
+    /// One of several inputs has ended; `on_end` follows when all have. On `More`, `more` is called until it says otherwise.
+    ///
+    /// # Errors
+    /// As `on_batch`.
+    fn on_input_end(&mut self, input: usize, out: &mut dyn Output) -> Result<Flow> {
+        let _ = (input, out);
+        Ok(Flow::Ready)
+    }
+
     /// Goes on with what `on_batch` or `on_end` left when they said `More`; should stop when `out.full()`.
     ///
     /// # Errors
@@ -52,7 +71,7 @@ pub trait Stage: Send {
         watermark
     }
 
-    /// The input has ended: write what was held back. On `More`, `more` is called until it says otherwise.
+    /// The input has ended, all of them where there are several: write what was held back. On `More`, `more` is called until it says otherwise.
     ///
     /// # Errors
     /// As `on_batch`.

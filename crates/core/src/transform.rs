@@ -93,6 +93,8 @@ pub enum Route {
     Keyed,
     /// All to one worker, the only one that has such a stage.
     Gather,
+    /// A copy of each to every worker. Only for inputs besides the main one.
+    Everywhere,
 }
 
 /// In which order a stage writes rows.
@@ -114,6 +116,9 @@ pub type MakeStage = Arc<dyn Fn(StageContext) -> Result<Box<dyn Stage>> + Send +
 pub struct StagePlan {
     /// How rows get there.
     pub route: Route,
+    /// How the rows of further inputs get there, from the second on; as `route` says where this has no entry. Only the first of
+    /// the common stages has several inputs, and it takes them in any order.
+    pub further: Vec<Route>,
     /// Whether rows must come in order. With `Gather`, all of them; with `Keyed`, those of each worker, and so those of each
     /// key: such a stage emits `SortedAtEnd`, since what the workers write in between has no common order. With `Local` it
     /// would need one worker.
@@ -153,6 +158,7 @@ impl StagePlan {
     ) -> Self {
         Self {
             route: Route::Local,
+            further: Vec::new(),
             ordered: false,
             places: false,
             emits: Emits::InOrder,
@@ -172,8 +178,22 @@ pub trait Transform: Send + Sync {
     /// The outputs; the first is the main one. `errors` is not listed.
     fn ports(&self) -> &[Port];
 
-    /// The stages that rows go through, one behind the other.
+    /// The stages that rows go through, one behind the other. Where there are several inputs, the first of these takes the rows
+    /// of all.
     fn stages(&self) -> Vec<StagePlan>;
+
+    /// The stages that the rows of one input go through by themselves, before those that are common to all inputs.
+    fn before(&self, input: usize) -> Vec<StagePlan> {
+        let _ = input;
+        Vec::new()
+    }
+
+    /// Whether all rows of an input are to come before the first row of the main input does: the sources behind it are read to
+    /// their end first.
+    fn loads(&self, input: usize) -> bool {
+        let _ = input;
+        false
+    }
 
     /// Which columns of input `input` are needed when `wanted[port]` of the outputs are in use.
     fn needs(&self, input: usize, wanted: &[Columns]) -> Columns {
@@ -181,7 +201,7 @@ pub trait Transform: Send + Sync {
         Columns::All
     }
 
-    /// Conditions on input columns that every row must meet to have any effect, for skipping. Only conditions whose
+    /// Conditions on columns of the main input that every row of it must meet to have any effect, for skipping. Only conditions whose
     /// evaluation cannot fail on any row belong here, and none if rows that miss them go to a connected port.
     fn requires(&self, connected_ports: &[usize]) -> Vec<Comparison> {
         let _ = connected_ports;

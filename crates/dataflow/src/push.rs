@@ -62,6 +62,7 @@ pub fn push(name: &'static str, schema: SchemaRef) -> (Pusher, Component) {
     (
         Pusher { sender, schema },
         Component {
+            tables: &[],
             info,
             schema: None,
             build,

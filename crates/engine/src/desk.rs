@@ -2,6 +2,7 @@
 //!
 //! On worker 0. Per source, a thread cuts splits into pieces; the desk reserves a piece's bytes, gives it a tick and sends
 //! it to the worker with the least to read. The bytes come back when the tick retires: when every operator is past it.
+//! A source whose rows are to meet a complete table begins when the sources of the table have ended and their ends have retired.
 //!
 //! Where event times count, the desk also carries the newest time of each split from piece to piece (`clock`), reads the splits
 //! of a source aligned in time unless somebody needs the stream's own order, and sends watermarks, each at a tick of its own.
@@ -48,6 +49,8 @@ pub struct DeskSource {
     pub first_split: u32,
     /// Where its event times count: how.
     pub time: Option<DeskTime>,
+    /// The sources that are read to their end before it begins.
+    pub behind: Vec<usize>,
 }
 
 /// How the event times of a source count.
@@ -98,6 +101,8 @@ struct Open {
     cuts: Receiver<Cut>,
     next: Option<Piece>,
     ended: bool,
+    /// The tick of its end, once that was sent.
+    end: Option<u64>,
     /// The worker that reads the piece admitted last.
     last_reader: usize,
 }
@@ -149,6 +154,7 @@ impl Desk {
                     cuts,
                     next: None,
                     ended: false,
+                    end: None,
                     last_reader: 0,
                 });
                 threads.extend(spawn_cutter(source, (out, asked), (start.wake)(), &setup));
@@ -336,13 +342,14 @@ impl Desk {
     }
 
     /// Whether another source of the group is less far in time, and is to go first.
-    fn is_ahead(&self, which: usize) -> bool {
+    fn is_ahead(&self, which: usize, activation: &Activation<'_>) -> bool {
         let of = |open: &Open| Some((open.time?.group, open.clock.as_ref()?.far()));
         let Some((group, far)) = of(&self.open[which]) else {
             return false;
         };
         let others = self.open.iter().enumerate().filter(|(at, _)| *at != which);
-        let mut others = others.filter(|(_, open)| open.right.is_some());
+        let mut others =
+            others.filter(|(at, open)| open.right.is_some() && self.may_begin(*at, activation));
         others.any(|(_, open)| of(open).is_some_and(|(of, least)| of == group && least < far))
     }
 
@@ -363,7 +370,10 @@ impl Desk {
             self.end(which, activation);
             return true;
         }
-        if open.next.is_none() || self.is_ahead(which) {
+        if open.next.is_none() || !self.may_begin(which, activation) {
+            return false;
+        }
+        if self.is_ahead(which, activation) {
             return false;
         }
         let bytes = open.next.as_ref().map_or(0, |piece| piece.bytes);
@@ -381,6 +391,14 @@ impl Desk {
             self.send(which, reader, piece, activation);
         }
         true
+    }
+
+    /// Whether the sources that come before it have ended, and everybody is past their ends.
+    fn may_begin(&self, which: usize, activation: &Activation<'_>) -> bool {
+        let oldest = activation.oldest(0);
+        let is_past = |tick: u64| oldest.is_none_or(|oldest| oldest > tick);
+        let mut before = self.setup.sources[which].behind.iter();
+        before.all(|source| self.open[*source].end.is_some_and(is_past))
     }
 
     /// The worker that is to read the next piece: one with nothing to read, or the one that has the piece before it (a
@@ -433,6 +451,7 @@ impl Desk {
         open.cuts = bounded(0).1;
         if let Some(mut right) = open.right.take() {
             right.downgrade(&tick);
+            open.end = Some(tick);
             let end = Parcel::End {
                 from: self.start.worker,
                 copies: self.start.workers,

@@ -4,12 +4,14 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use dataflow_core::plan::{Plan, PlanNode, PortIndex, PortRef, Work};
-use dataflow_core::transform::{Emits, MakeStage, StagePlan};
-use dataflow_core::{Batch, Flow, Output, Result, Route, Sink, Stage};
+use dataflow_core::transform::{Emits, MakeStage};
+use dataflow_core::{Batch, Flow, Output, Result, Sink, Stage};
 
 use crate::by_place::ByPlace;
 use crate::desk::DeskTime;
 use crate::message::Address;
+
+mod chain;
 
 /// One output of an operator.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -18,6 +20,21 @@ pub struct OutputRef {
     pub operator: usize,
     /// Which of its outputs.
     pub output: usize,
+}
+
+/// An output that an operator reads.
+#[derive(Clone, Copy, Debug)]
+pub struct Feed {
+    /// The output.
+    pub from: OutputRef,
+    /// Which of the component's inputs it is part of: 0 is the main one.
+    pub input: usize,
+    /// Where its rows go; nowhere means that they stay on their worker.
+    pub address: Option<Address>,
+    /// The number that its rows are marked with, where those of several outputs are to be told apart.
+    pub lane: Option<u32>,
+    /// Whether the component reads it here for the first time: rows are counted there.
+    pub first: bool,
 }
 
 /// What an operator runs.
@@ -62,17 +79,15 @@ pub struct Operator {
     pub name: String,
     /// What it runs.
     pub job: Job,
-    /// Its inputs.
-    pub inputs: Vec<OutputRef>,
-    /// Where its inputs' rows go; nowhere means that they stay on their worker.
+    /// What it reads, one input of the component behind the other.
+    pub feeds: Vec<Feed>,
+    /// Where the rows of its main input go; nowhere means that they stay on their worker.
     pub address: Option<Address>,
     /// Whether it takes rows in order.
     pub ordered: bool,
     /// Whether it numbers rows that have no place.
     pub number: bool,
-    /// Whether it marks rows with the number of the input that they came through.
-    pub lanes: bool,
-    /// What is known of the order in which rows come in.
+    /// What is known of the order in which the rows of the main input come in.
     pub lines: Lines,
     /// Outputs that it writes rows to.
     pub ports: usize,
@@ -82,17 +97,30 @@ pub struct Operator {
     pub errors: Option<usize>,
     /// In which order it writes.
     pub emits: Emits,
+    /// Whether what it writes goes to every worker.
+    pub copies: bool,
     /// Whether it has a share of the memory for what it wrote and nobody consumed yet.
     pub amplifies: bool,
     /// Whether it has a share of the memory for state.
     pub stateful: bool,
-    /// Whether this is the component's first operator.
-    pub first: bool,
     /// Whether this is the component's last operator.
     pub last: bool,
 }
 
 impl Operator {
+    /// Reads outputs, one behind the other, where its address says.
+    fn reads(&mut self, outputs: Vec<OutputRef>, first: bool) {
+        let address = self.address;
+        let feed = |from| Feed {
+            from,
+            input: 0,
+            address,
+            lane: None,
+            first,
+        };
+        self.feeds = outputs.into_iter().map(feed).collect();
+    }
+
     /// Outputs in all: ports, bad rows, facts (readers), and one that carries progress alone.
     pub fn outputs(&self) -> usize {
         let facts = matches!(self.job, Job::Read(_));
@@ -168,7 +196,11 @@ fn times(plan: &Plan) -> Vec<Option<DeskTime>> {
         }
     }
     let acts = |node: &PlanNode| match &node.work {
-        Work::Transform(transform) => transform.stages().iter().any(|stage| stage.timed),
+        Work::Transform(transform) => {
+            let inputs = 0..node.inputs.len();
+            let own = inputs.flat_map(|input| transform.before(input));
+            own.chain(transform.stages()).any(|stage| stage.timed)
+        }
         _ => false,
     };
     let acting: Vec<usize> = plan
@@ -196,7 +228,7 @@ impl Maker<'_> {
     fn node(&mut self, index: usize, node: &PlanNode) {
         match &node.work {
             Work::Source(_) => self.source(index, node),
-            Work::Transform(transform) => self.stages(index, node, &transform.stages()),
+            Work::Transform(transform) => self.transform(index, node, transform.as_ref()),
             Work::Sink(sink) => self.sink(index, node, sink),
         }
     }
@@ -222,19 +254,18 @@ impl Maker<'_> {
             node: index,
             name,
             job,
-            inputs: Vec::new(),
+            feeds: Vec::new(),
             address: None,
             ordered: false,
             number: false,
-            lanes: false,
             lines: Lines::One,
             ports,
             wanted: vec![true; ports],
             errors: self.errors_are_read(index).then_some(ports),
             emits: Emits::InOrder,
+            copies: false,
             amplifies: false,
             stateful: false,
-            first: true,
             last: true,
         }
     }
@@ -287,10 +318,10 @@ impl Maker<'_> {
         self.publish(index, added, ports);
     }
 
-    fn inputs(&mut self, node: &PlanNode) -> Vec<OutputRef> {
-        let written: Vec<PortRef> = node.inputs.iter().flatten().copied().collect();
+    /// The outputs that feed an input of a node.
+    fn inputs(&mut self, written: &[PortRef]) -> Vec<OutputRef> {
         let mut inputs = Vec::new();
-        for port in written {
+        for port in written.iter().copied() {
             let feeds = self.feeds.get(&port).cloned().unwrap_or_default();
             if port.port == PortIndex::Errors && self.is_aligned(port.node) {
                 let known = self.by_place.get(&port.node).copied();
@@ -317,13 +348,12 @@ impl Maker<'_> {
         let make: MakeStage = Arc::new(|context| Ok(Box::new(ByPlace::new(&context)?)));
         let mut operator = self.blank(index, name, Job::Stage(make), 1);
         operator.errors = None;
-        operator.inputs = inputs;
         operator.address = Some(self.gather());
+        operator.reads(inputs, false);
         operator.emits = Emits::SortedAtEnd;
         operator.stateful = true;
         operator.amplifies = true;
         operator.lines = Lines::Unknown;
-        operator.first = false;
         operator.last = false;
         let added = self.add(operator, None);
         OutputRef {
@@ -342,13 +372,12 @@ impl Maker<'_> {
         let make: MakeStage = Arc::new(|_| Ok(Box::new(Pass)));
         let mut operator = self.blank(index, format!("{}: in order", node.id), Job::Stage(make), 1);
         operator.errors = None;
-        operator.inputs = inputs;
         operator.address = Some(self.gather());
+        operator.reads(inputs, false);
         operator.ordered = true;
         operator.number = true;
         // Inputs that waited come back from disk all at once.
-        operator.amplifies = operator.inputs.len() > 1;
-        operator.first = false;
+        operator.amplifies = operator.feeds.len() > 1;
         operator.last = false;
         let added = self.add(operator, Some(0));
         vec![OutputRef {
@@ -366,94 +395,12 @@ impl Maker<'_> {
         depths.map(|depths| depths.into_iter().max().unwrap_or(0))
     }
 
-    fn stages(&mut self, index: usize, node: &PlanNode, stages: &[StagePlan]) {
-        let mut inputs = self.inputs(node);
-        for (position, stage) in stages.iter().enumerate() {
-            let last = position + 1 == stages.len();
-            let many = inputs.len() > 1;
-            let keeps = stage.route != Route::Gather && stage.emits == Emits::InOrder;
-            let depth = self.depth(&inputs);
-            let unplaced = stage.places && (depth.is_none() || (many && depth > Some(0)));
-            if unplaced || (many && keeps && self.wants_order[index]) {
-                inputs = self.settle(index, node, inputs);
-            }
-            let many = inputs.len() > 1;
-            let sides = last || stage.sides;
-            let ports = match (sides, stages.iter().any(|stage| stage.sides)) {
-                (true, elsewhere) if !elsewhere || stage.sides => node.ports.len(),
-                _ => 1,
-            };
-            let name = format!("{}: {}", node.id, stage.name);
-            let mut operator = self.blank(index, name, Job::Stage(Arc::clone(&stage.make)), ports);
-            operator.address = match stage.route {
-                Route::Local => None,
-                Route::Keyed => Some(Address::Owner),
-                Route::Gather => Some(self.gather()),
-            };
-            operator.ordered = stage.ordered;
-            operator.number = stage.ordered;
-            operator.lanes = many && !stage.ordered;
-            operator.emits = stage.emits;
-            operator.amplifies =
-                stage.amplifies || stage.stateful || stage.emits == Emits::SortedAtEnd;
-            operator.stateful = stage.stateful;
-            operator.first = position == 0;
-            operator.last = last;
-            let read = |port| {
-                self.is_read(PortRef {
-                    node: index,
-                    port: PortIndex::Declared(port),
-                })
-            };
-            let goes_on = |port| port == 0 && !last;
-            operator.wanted = (0..ports).map(|port| goes_on(port) || read(port)).collect();
-            let wanted = operator.wanted.clone();
-            let depth = self.depth(&inputs).map(|depth| depth + usize::from(many));
-            operator.lines = match depth {
-                _ if stage.ordered => Lines::One,
-                Some(0 | 1) if stage.route != Route::Keyed => Lines::Lanes,
-                _ => Lines::Unknown,
-            };
-            operator.inputs = std::mem::take(&mut inputs);
-            let places = if stage.emits == Emits::InOrder {
-                depth
-            } else {
-                None
-            };
-            let places = if stage.ordered && stage.emits == Emits::InOrder {
-                Some(0)
-            } else {
-                places
-            };
-            let added = self.add(operator, places);
-            inputs = vec![OutputRef {
-                operator: added,
-                output: 0,
-            }];
-            if stage.sides && !last {
-                for output in (1..ports).filter(|output| wanted[*output]) {
-                    let side = OutputRef {
-                        operator: added,
-                        output,
-                    };
-                    let side = self.by_place(index, &node.ports[output].name, vec![side]);
-                    let port = PortRef {
-                        node: index,
-                        port: PortIndex::Declared(output),
-                    };
-                    self.feeds.insert(port, vec![side]);
-                }
-            }
-            if last {
-                self.publish(index, added, ports);
-            }
-        }
-    }
-
     fn sink(&mut self, index: usize, node: &PlanNode, sink: &Arc<dyn Sink>) {
         let mut operator = self.blank(index, node.id.to_string(), Job::Write(Arc::clone(sink)), 0);
-        operator.inputs = self.inputs(node);
+        let read: Vec<PortRef> = node.inputs.iter().flatten().copied().collect();
+        let inputs = self.inputs(&read);
         operator.address = Some(self.gather());
+        operator.reads(inputs, true);
         operator.ordered = true;
         self.add(operator, None);
     }
@@ -504,7 +451,7 @@ impl Layout {
                     Some(Address::Owner) => workers,
                     _ => 1,
                 };
-                o.inputs.len().saturating_sub(1) * on
+                o.feeds.len().saturating_sub(1) * on
             })
             .sum();
         Shares {

@@ -26,6 +26,15 @@ pub enum Parcel {
         /// How many workers are still to be told how far the run is that these rows are of.
         marks: usize,
     },
+    /// Rows of which every worker gets a copy. Nothing else reads the stream that they are on.
+    Copied {
+        /// The sending worker.
+        from: usize,
+        /// The rows, at least one.
+        batch: Batch,
+        /// How many workers are still to get them.
+        copies: usize,
+    },
     /// The sending worker's sorted run has no further rows below this key. Without it, owners of keys could wait for
     /// each other's next row, and the senders for them to take what they have.
     Reached {
@@ -98,6 +107,7 @@ impl Accountable for Parcel {
         match self {
             Self::Empty => 0,
             Self::Rows { batch, marks, .. } => (batch.len() + marks) as i64,
+            Self::Copied { batch, copies, .. } => (batch.len() * copies) as i64,
             Self::End { copies, .. } | Self::Watermark { copies, .. } => *copies as i64,
             Self::Token { .. } | Self::Stamp { .. } | Self::Facts(_) | Self::Reached { .. } => 1,
         }
@@ -127,6 +137,8 @@ pub enum Address {
     Worker(usize),
     /// Each row to the owner of its key.
     Owner,
+    /// Each row to all workers.
+    Everywhere,
     /// Tokens and facts say it themselves; facts go to worker 0.
     Written,
 }
@@ -165,6 +177,19 @@ impl Distributor<Parcel> for Post {
                 for to in 0..copies {
                     let copies = 1;
                     send(to, Parcel::Watermark { from, time, copies });
+                }
+            }
+            (
+                Parcel::Copied {
+                    from,
+                    batch,
+                    copies,
+                },
+                _,
+            ) => {
+                for to in 0..copies {
+                    let (batch, marks) = (batch.clone(), 0);
+                    send(to, Parcel::Rows { from, batch, marks });
                 }
             }
             (token @ Parcel::Token { to, .. }, _) => send(to, token),

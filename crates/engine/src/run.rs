@@ -1,6 +1,6 @@
 //! Runs a plan: builds the same timely dataflow on every worker, steps it until it is finished, commits the sinks.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::io::Write;
 use std::path::PathBuf;
 use std::sync::atomic::Ordering;
@@ -22,7 +22,7 @@ use crate::abort::{Abort, from_panic, lock};
 use crate::demand::Demand;
 use crate::desk::{Desk, DeskSetup, DeskSource};
 use crate::fabric::{Parcels, Shape, Start, operator};
-use crate::layout::{Job, Layout, Operator, OutputRef, Shares, lay_out};
+use crate::layout::{Feed, Job, Layout, Operator, OutputRef, Shares, lay_out};
 use crate::message::Address;
 use crate::metrics::{Label, Metrics, Snapshot};
 use crate::outlet::{BadRowPolicy, Outlet, SplitNames};
@@ -395,6 +395,12 @@ fn build<'s>(shared: &Arc<Shared>, scope: Scope<'s, u64>) {
 fn desk_setup(shared: &Arc<Shared>) -> DeskSetup {
     let mut sources = Vec::new();
     let mut first_split = 0;
+    let first = shared.plan.read_first();
+    let numbers = |nodes: &BTreeSet<usize>| -> Vec<usize> {
+        let numbered = shared.layout.sources.iter().enumerate();
+        let numbered = numbered.filter(|(_, node)| nodes.contains(node));
+        numbered.map(|(number, _)| number).collect()
+    };
     for (node, splits) in shared.layout.sources.iter().zip(&shared.splits) {
         let planned = &shared.plan.nodes[*node];
         if let Work::Source(source) = &planned.work {
@@ -405,6 +411,7 @@ fn desk_setup(shared: &Arc<Shared>) -> DeskSetup {
                 splits: splits.clone(),
                 first_split,
                 time: shared.layout.times[sources.len()],
+                behind: numbers(&first[*node]),
             });
         }
         first_split += splits.len() as u32;
@@ -471,30 +478,17 @@ fn build_stage<'s>(
     job: &Operator,
     streams: &HashMap<OutputRef, Parcels<'s>>,
 ) -> Vec<Parcels<'s>> {
-    let inputs: Vec<_> = job
-        .inputs
-        .iter()
-        .filter_map(|input| streams.get(input).cloned())
-        .collect();
-    let count = inputs.len();
+    let input = |feed: &Feed| Some((streams.get(&feed.from).cloned()?, feed.address));
     let shape = Shape {
         name: job.name.clone(),
-        inputs: inputs
-            .into_iter()
-            .map(|stream| (stream, job.address))
-            .collect(),
+        inputs: job.feeds.iter().filter_map(input).collect(),
         outputs: job.outputs(),
         connected: true,
     };
     operator(scope, shape, |start| {
         let stage = make_stage(shared, job, &start);
-        let mut stage = StageOperator::new(
-            stage_setup(shared, job),
-            stage,
-            outlet(shared, job),
-            count,
-            start,
-        );
+        let mut stage =
+            StageOperator::new(stage_setup(shared, job), stage, outlet(shared, job), start);
         move |activation| stage.activate(activation)
     })
 }
@@ -535,11 +529,10 @@ fn stage_setup(shared: &Arc<Shared>, job: &Operator) -> StageSetup {
         id: Arc::clone(&shared.plan.nodes[job.node].id),
         ordered: job.ordered,
         number: job.number,
-        lanes: job.lanes,
+        feeds: job.feeds.clone(),
         lines: job.lines,
-        stays: job.address.is_none(),
+        copies: job.copies,
         sorts: job.emits == Emits::SortedAtEnd,
-        first: job.first,
         last: job.last,
         ports: job.ports,
         batch_rows: shared.settings.batch_rows,

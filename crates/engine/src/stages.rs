@@ -13,7 +13,7 @@ use crate::abort::Abort;
 use crate::demand::Demand;
 use crate::fabric::{Activation, Start, send};
 use crate::inlet::{Inlet, Next, Rights};
-use crate::layout::Lines;
+use crate::layout::{Feed, Lines};
 use crate::message::Parcel;
 use crate::metrics::Metrics;
 use crate::outlet::Outlet;
@@ -32,17 +32,15 @@ pub struct StageSetup {
     pub ordered: bool,
     /// Whether rows without places are numbered as they come.
     pub number: bool,
-    /// Whether rows stay on their worker.
-    pub stays: bool,
+    /// What it reads.
+    pub feeds: Vec<Feed>,
+    /// Whether what it writes goes to every worker.
+    pub copies: bool,
     /// Whether all workers write at the end, each a sorted run.
     pub sorts: bool,
-    /// Whether rows are marked with the number of the input that they came through.
-    pub lanes: bool,
-    /// What is known of the order in which rows come in.
+    /// What is known of the order in which the rows of the main input come in.
     pub lines: Lines,
-    /// Whether this is the component's first stage, the last, or both; rows are counted there.
-    pub first: bool,
-    /// Whether this is the last stage.
+    /// Whether this is the component's last stage: rows that leave are counted there.
     pub last: bool,
     /// Outputs that the stage writes to; `errors` and the outlet for progress alone come behind.
     pub ports: usize,
@@ -86,6 +84,19 @@ enum About {
     End,
 }
 
+/// A batch that came: its tick, the rights that came with it, and its rows.
+type Came = (u64, Rights, Batch);
+
+/// The end of one of the component's inputs.
+#[derive(Default)]
+struct InputEnd {
+    /// The latest end of what it is made of, unless another part of it, or another input, is sure to end later: every worker ends
+    /// at this tick, in whatever order it learns of the ends.
+    last: Option<(u64, Rights)>,
+    /// Whether the stage has heard of it.
+    told: bool,
+}
+
 /// A stage on one worker, with its inputs.
 pub struct StageOperator {
     setup: StageSetup,
@@ -97,9 +108,8 @@ pub struct StageOperator {
     turn: usize,
     /// The rights of the end of the last input whose turn is over.
     held: Option<(u64, Rights)>,
-    /// The latest end of an input, unless another input is sure to end later: every worker ends at this tick, in
-    /// whatever order it learns of its inputs' ends.
-    last_end: Option<(u64, Rights)>,
+    /// The ends of the component's inputs.
+    ends: Vec<InputEnd>,
     phase: Phase,
     /// The watermark that was given last.
     reached: EventTime,
@@ -115,7 +125,6 @@ impl StageOperator {
         setup: StageSetup,
         stage: Option<Box<dyn Stage>>,
         mut outlet: Outlet,
-        inputs: usize,
         mut start: Start,
     ) -> Self {
         start.capabilities.clear();
@@ -127,6 +136,12 @@ impl StageOperator {
             // The worker may be gone already; then there is nobody to wake.
             let _ = crate::abort::lock(&wake).activate();
         });
+        let feeds = setup.feeds.iter();
+        let inputs = feeds.clone().map(|feed| feed.input + 1).max().unwrap_or(0);
+        let inlet = |feed: &Feed| {
+            let stays = feed.address.is_none();
+            Inlet::new(start.workers, stays.then_some(start.worker))
+        };
         let spool = |i: usize| {
             let waits = setup.ordered && i > 0 && stage.is_some();
             waits.then(|| {
@@ -138,15 +153,13 @@ impl StageOperator {
             })
         };
         Self {
-            spools: (0..inputs).map(spool).collect(),
-            inlets: (0..inputs)
-                .map(|_| Inlet::new(start.workers, setup.stays.then_some(start.worker)))
-                .collect(),
+            spools: (0..feeds.len()).map(spool).collect(),
+            inlets: feeds.map(inlet).collect(),
+            ends: (0..inputs).map(|_| InputEnd::default()).collect(),
             stage,
             outlet,
             turn: 0,
             held: None,
-            last_end: None,
             phase: Phase::Running,
             reached: BEGINNING,
             numbered: 0,
@@ -184,13 +197,23 @@ impl StageOperator {
         for (input, inlet) in self.inlets.iter_mut().enumerate() {
             inlet.forget(|tick| activation.may_come(input, tick));
         }
-        let Some((tick, _)) = self.last_end else {
-            return;
-        };
-        let mut inlets = self.inlets.iter().enumerate();
-        if inlets.any(|(input, inlet)| !activation.may_come(input, tick) && inlet.ends_after(tick))
-        {
-            self.last_end = None;
+        let feeds = self.setup.feeds.iter();
+        for (input, end) in self.ends.iter_mut().enumerate() {
+            let Some((tick, _)) = end.last else {
+                continue;
+            };
+            // Until the stage has heard of this end, only one of the same input comes in its place.
+            let mut others = feeds
+                .clone()
+                .zip(&self.inlets)
+                .enumerate()
+                .filter(|(_, (feed, _))| end.told || feed.input == input);
+            let later = |(at, (_, inlet)): (usize, (&Feed, &Inlet))| {
+                !activation.may_come(at, tick) && inlet.ends_after(tick)
+            };
+            if others.any(later) {
+                end.last = None;
+            }
         }
     }
 
@@ -229,9 +252,9 @@ impl StageOperator {
                 continue;
             }
             if matches!(self.phase, Phase::Running)
-                && let Some((tick, rights, batch)) = self.next_batch(activation)?
+                && let Some((feed, next)) = self.next_batch(activation)?
             {
-                self.take(activation, tick, rights, batch)?;
+                self.take(activation, feed, next)?;
                 continue;
             }
             if !self.settle(activation)? {
@@ -294,30 +317,32 @@ impl StageOperator {
         }
     }
 
-    fn next_batch(&mut self, activation: &Activation<'_>) -> Result<Option<(u64, Rights, Batch)>> {
-        let next = if self.setup.ordered {
-            self.next_in_order(activation)?
-        } else {
-            self.next_of_any()
-        };
+    /// The next batch, and which feed it came through.
+    fn next_batch(&mut self, activation: &Activation<'_>) -> Result<Option<(usize, Came)>> {
+        if !self.setup.ordered {
+            return Ok(self.next_of_any());
+        }
+        let next = self.next_in_order(activation)?;
         match next {
-            Next::Batch(tick, rights, batch) => Ok(Some((tick, rights, self.numbered(batch)?))),
+            Next::Batch(tick, rights, batch) => {
+                let batch = self.numbered(batch)?;
+                Ok(Some((self.turn, (tick, rights, batch))))
+            }
             Next::Nothing => Ok(None),
         }
     }
 
-    fn next_of_any(&mut self) -> Next {
-        for (lane, inlet) in self.inlets.iter_mut().enumerate() {
+    fn next_of_any(&mut self) -> Option<(usize, Came)> {
+        for (at, inlet) in self.inlets.iter_mut().enumerate() {
             if let Next::Batch(tick, rights, batch) = inlet.any() {
-                let batch = if self.setup.lanes {
-                    in_lane(batch, lane as u32)
-                } else {
-                    batch
+                let batch = match self.setup.feeds[at].lane {
+                    Some(lane) => in_lane(batch, lane),
+                    None => batch,
                 };
-                return Next::Batch(tick, rights, batch);
+                return Some((at, (tick, rights, batch)));
             }
         }
-        Next::Nothing
+        None
     }
 
     /// Inputs whose turn has not come wait in their spools; then the spool of the input whose turn it is; then itself.
@@ -373,14 +398,14 @@ impl StageOperator {
     fn take(
         &mut self,
         activation: &mut Activation<'_>,
-        tick: u64,
-        rights: Rights,
-        batch: Batch,
+        feed: usize,
+        (tick, rights, batch): Came,
     ) -> Result<()> {
         let Some(stage) = self.stage.as_mut() else {
             return Ok(());
         };
-        if self.setup.first {
+        let feed = self.setup.feeds[feed];
+        if feed.first {
             let counters = self.setup.metrics.of(self.setup.node);
             counters
                 .rows_in
@@ -390,13 +415,19 @@ impl StageOperator {
                 .bytes_in
                 .fetch_add(batch.bytes() as u64, Ordering::Relaxed);
             self.outlet.at(tick, false);
-            self.outlet
-                .count_rows(self.setup.lines.lane(&batch), batch.len());
+            let lane = match feed.input {
+                0 => self.setup.lines.lane(&batch),
+                _ => None,
+            };
+            self.outlet.count_rows(lane, batch.len());
         }
         let oldest = is_oldest(activation, &self.inlets, tick);
         self.outlet.at(tick, oldest);
         let began = Instant::now();
-        let flow = stage.on_batch(batch, &mut self.outlet)?;
+        let flow = match self.ends.len() {
+            1 => stage.on_batch(batch, &mut self.outlet)?,
+            _ => stage.on_input(feed.input, batch, &mut self.outlet)?,
+        };
         let counters = self.setup.metrics.of(self.setup.node);
         counters.latency.count(began.elapsed());
         self.flush(activation, &rights);
@@ -475,8 +506,9 @@ impl StageOperator {
                 if takes_turns && input == self.turn {
                     self.held.get_or_insert_with(|| end.clone());
                 }
-                if self.last_end.as_ref().is_none_or(|(tick, _)| *tick < end.0) {
-                    self.last_end = Some(end);
+                let last = &mut self.ends[self.setup.feeds[input].input].last;
+                if last.as_ref().is_none_or(|(tick, _)| *tick < end.0) {
+                    *last = Some(end);
                 }
             }
         }
@@ -490,15 +522,44 @@ impl StageOperator {
                 return Ok(changed);
             }
         }
+        if self.ends.len() > 1 && self.tell_end(activation)? {
+            return Ok(true);
+        }
         if !self.inlets.iter().all(Inlet::is_over) {
             return Ok(changed);
         }
-        let Some((tick, rights)) = self.last_end.take() else {
+        let ends = self.ends.iter_mut().filter_map(|end| end.last.take());
+        let Some((tick, rights)) = ends.max_by_key(|(tick, _)| *tick) else {
             return Ok(false);
         };
         // An earlier right would keep whoever reads this from taking what is written now.
         self.held = None;
         self.finish(activation, tick, rights)?;
+        Ok(true)
+    }
+
+    /// Tells the stage that one of its inputs has ended, if one has of which it has not heard. Returns whether there was one.
+    fn tell_end(&mut self, activation: &mut Activation<'_>) -> Result<bool> {
+        let is_over = |input: usize| {
+            let mut parts = self.setup.feeds.iter().zip(&self.inlets);
+            parts.all(|(feed, inlet)| feed.input != input || inlet.is_over())
+        };
+        let new = |input: &usize| !self.ends[*input].told && is_over(*input);
+        let Some(input) = (0..self.ends.len()).find(new) else {
+            return Ok(false);
+        };
+        self.ends[input].told = true;
+        let (Some((tick, rights)), Phase::Running, Some(stage)) =
+            (&self.ends[input].last, &self.phase, self.stage.as_mut())
+        else {
+            return Ok(true);
+        };
+        let (tick, rights) = (*tick, Rc::clone(rights));
+        self.outlet
+            .at(tick, is_oldest(activation, &self.inlets, tick));
+        let flow = stage.on_input_end(input, &mut self.outlet)?;
+        self.flush(activation, &rights);
+        self.follow(flow, tick, rights, About::Batch);
         Ok(true)
     }
 
@@ -530,11 +591,17 @@ impl StageOperator {
                     .bytes_out
                     .fetch_add(batch.bytes() as u64, Ordering::Relaxed);
             }
-            send(
-                &mut activation.outputs[port],
-                &rights[port],
-                Parcel::rows(self.start.worker, batch, self.start.workers),
-            );
+            let (from, workers) = (self.start.worker, self.start.workers);
+            let copies = self.setup.copies && port == 0 && workers > 1;
+            let parcel = match copies {
+                true => Parcel::Copied {
+                    from,
+                    batch,
+                    copies: workers,
+                },
+                false => Parcel::rows(from, batch, workers),
+            };
+            send(&mut activation.outputs[port], &rights[port], parcel);
         }
     }
 
@@ -552,7 +619,7 @@ impl StageOperator {
             send(&mut activation.outputs[port], &rights[port], end);
         }
         self.held = None;
-        self.last_end = None;
+        self.ends.iter_mut().for_each(|end| end.last = None);
         let counters = self.setup.metrics.of(self.setup.node);
         if self.setup.last && counters.ended(self.start.workers) {
             tracing::info!(component = %self.setup.id, "finished");

@@ -17,6 +17,7 @@ use dataflow_core::*;
 
 use crate::{Report, Run, Settings};
 
+mod inputs;
 mod time;
 
 fn schema() -> SchemaRef {

@@ -15,6 +15,7 @@ use crate::agree::together;
 use crate::connect::Graph;
 use crate::each;
 use crate::links::Link;
+use crate::phases;
 use crate::targets;
 use crate::texts::Texts;
 
@@ -23,8 +24,9 @@ use crate::texts::Texts;
 pub(crate) struct Built {
     pub work: Work,
     pub ports: Vec<Port>,
-    pub reads: Vec<PortRef>,
-    pub input: Option<Input>,
+    /// For each of its inputs, the outputs that feed it.
+    pub reads: Vec<Vec<PortRef>>,
+    pub inputs: Vec<Input>,
 }
 
 impl Built {
@@ -54,6 +56,7 @@ impl Builder<'_> {
             built[*at] = self.one(*at, &built, texts, problems);
         }
         targets::check(&self.graph.items, &built, problems);
+        phases::check(self.graph, &built, problems);
         self.check_limits(problems);
         built
     }
@@ -65,33 +68,50 @@ impl Builder<'_> {
         texts: &mut Texts,
         problems: &mut Problems,
     ) -> Option<Built> {
-        let Some((reads, input)) = self.input(at, built, problems) else {
+        let Some((reads, inputs)) = self.inputs(at, built, problems) else {
             self.look_without_input(at, problems);
             return None;
         };
-        let (work, ports) = self.make(at, input.as_ref(), texts, problems)?;
+        let (work, ports) = self.make(at, &inputs, texts, problems)?;
         Some(Built {
             work,
             ports,
             reads,
-            input,
+            inputs,
         })
     }
 
-    /// What a component reads, put together; none if something is wrong with it.
-    pub fn input(
+    /// What a component reads; none if something is wrong with it.
+    pub fn inputs(
         &self,
         at: usize,
         built: &[Option<Built>],
         problems: &mut Problems,
-    ) -> Option<(Vec<PortRef>, Option<Input>)> {
+    ) -> Option<(Vec<Vec<PortRef>>, Vec<Input>)> {
         let item = &self.graph.items[at];
         if item.kind == Kind::Source {
-            return Some((Vec::new(), None));
+            return Some((Vec::new(), Vec::new()));
         }
+        let inputs = (0..=item.tables.len()).map(|input| self.input(at, input, built, problems));
+        // All are looked at, so that all problems are found.
+        let inputs: Vec<Option<(Vec<PortRef>, Input)>> = inputs.collect();
+        let inputs: Option<Vec<(Vec<PortRef>, Input)>> = inputs.into_iter().collect();
+        Some(inputs?.into_iter().unzip())
+    }
+
+    /// What one of a component's inputs brings, put together; none if something is wrong with it.
+    fn input(
+        &self,
+        at: usize,
+        input: usize,
+        built: &[Option<Built>],
+        problems: &mut Problems,
+    ) -> Option<(Vec<PortRef>, Input)> {
+        let item = &self.graph.items[at];
         let (mut reads, mut names, mut spans) = (Vec::new(), Vec::new(), Vec::new());
         let mut whole = true;
-        for link in &self.graph.links[at] {
+        let links = self.graph.links[at].iter();
+        for link in links.filter(|link| link.input == input) {
             let Some(from) = &built[link.from] else {
                 whole = false;
                 continue;
@@ -141,11 +161,11 @@ impl Builder<'_> {
         let timed = reads.iter().all(|read| is_timed(built, *read));
         Some((
             reads,
-            Some(Input {
+            Input {
                 from: names,
                 schema,
                 timed,
-            }),
+            },
         ))
     }
 
@@ -193,26 +213,26 @@ impl Builder<'_> {
         Problem::inside(message, &text, id.len() + 1..text.len()).help(help)
     }
 
-    /// Builds a component against the columns of its input.
+    /// Builds a component against the columns of its inputs.
     pub fn make(
         &self,
         at: usize,
-        input: Option<&Input>,
+        inputs: &[Input],
         texts: &mut Texts,
         problems: &mut Problems,
     ) -> Option<(Work, Vec<Port>)> {
         let item = &self.graph.items[at];
         let component = &self.catalog[item.component?];
-        let config = match input {
+        let config = match inputs.first() {
             Some(input) if !item.each.is_empty() => {
                 each::expand(&item.config, &item.each, &input.schema, texts, problems)?
             }
             _ => item.config.clone(),
         };
         let before = problems.list().len();
-        let made = self.make_of(component, at, &config, input, problems);
+        let made = self.make_of(component, at, &config, inputs, problems);
         if made.is_none() {
-            self.look_further(component, at, config, input, before, problems);
+            self.look_further(component, at, config, inputs, before, problems);
         }
         if made.is_none() && problems.list().len() == before && !self.offline {
             let message = format!(
@@ -230,7 +250,7 @@ impl Builder<'_> {
         component: &Component,
         at: usize,
         config: &Node,
-        input: Option<&Input>,
+        inputs: &[Input],
         problems: &mut Problems,
     ) -> Option<(Work, Vec<Port>)> {
         let item = &self.graph.items[at];
@@ -244,18 +264,18 @@ impl Builder<'_> {
             run_time: self.run_time,
             problems,
         };
-        match (&component.build, input) {
+        match (&component.build, inputs) {
             (Build::Source(build), _) => build(config, &mut check).map(|source| {
                 let ports = source.ports().to_vec();
                 (Work::Source(source), ports)
             }),
-            (Build::Transform(build), Some(input)) => {
-                build(config, std::slice::from_ref(input), &mut check).map(|transform| {
+            (Build::Transform(build), [_, ..]) => {
+                build(config, inputs, &mut check).map(|transform| {
                     let ports = transform.ports().to_vec();
                     (Work::Transform(transform), ports)
                 })
             }
-            (Build::Sink(build), Some(input)) => {
+            (Build::Sink(build), [input, ..]) => {
                 build(config, input, &mut check).map(|sink| (Work::Sink(sink), Vec::new()))
             }
             _ => None,
@@ -297,18 +317,17 @@ impl Builder<'_> {
         let mut nodes = Vec::new();
         for at in &self.graph.order {
             let (item, built) = (&self.graph.items[*at], built[*at].as_ref()?);
-            let reads = built.reads.iter().map(|read| PortRef {
+            let numbered = |read: &PortRef| PortRef {
                 node: number[read.node],
                 port: read.port,
-            });
+            };
+            let inputs = built.reads.iter();
+            let inputs = inputs.map(|reads| reads.iter().map(numbered).collect());
             nodes.push(PlanNode {
                 id: Arc::from(item.id.as_str()),
                 type_name: item.type_name.clone(),
                 work: built.work.clone(),
-                inputs: match built.input {
-                    Some(_) => vec![reads.collect()],
-                    None => Vec::new(),
-                },
+                inputs: inputs.collect(),
                 ports: built.ports.clone(),
                 on_error: item.on_error(self.read_errors(*at)),
             });

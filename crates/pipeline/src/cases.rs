@@ -12,6 +12,7 @@ use serde::de::IgnoredAny;
 
 use crate::links::split;
 use crate::rows;
+use crate::written::Item;
 
 /// A test of a pipeline, checked.
 #[derive(Clone, Debug)]
@@ -31,12 +32,14 @@ pub struct PipelineTest {
 /// Rows that go in at a component: instead of its input, or instead of what it reads if it is a source.
 #[derive(Clone, Debug)]
 pub struct Insert {
-    /// The component.
+    /// The component, or `id.key` where it is a key of the component that names a table.
     pub at: String,
     /// The rows, as tables.
     pub rows: Vec<Node>,
     pub(crate) batch: arrow_array::RecordBatch,
     pub(crate) node: usize,
+    /// Which input of the component.
+    pub(crate) input: usize,
 }
 
 /// Rows that are expected of an output.
@@ -70,7 +73,12 @@ struct Written<'a> {
 }
 
 /// Reads and checks the tests against a plan over full columns.
-pub(crate) fn read(node: Option<&Node>, plan: &Plan, problems: &mut Problems) -> Vec<PipelineTest> {
+pub(crate) fn read(
+    node: Option<&Node>,
+    plan: &Plan,
+    items: &[Item],
+    problems: &mut Problems,
+) -> Vec<PipelineTest> {
     let Some(node) = node else {
         return Vec::new();
     };
@@ -82,6 +90,7 @@ pub(crate) fn read(node: Option<&Node>, plan: &Plan, problems: &mut Problems) ->
     for node in list {
         let mut reading = Reading {
             plan,
+            items,
             problems,
             whole: true,
         };
@@ -95,6 +104,8 @@ pub(crate) fn read(node: Option<&Node>, plan: &Plan, problems: &mut Problems) ->
 
 struct Reading<'a> {
     plan: &'a Plan,
+    /// The components as written.
+    items: &'a [Item],
     problems: &'a mut Problems,
     whole: bool,
 }
@@ -178,20 +189,45 @@ impl Reading<'_> {
 
     fn insert(&mut self, written: &Written<'_>) -> Option<Insert> {
         let place = &written.place;
-        let node = self.node(place, place)?;
-        let schema = entrance(self.plan, node);
+        let (id, key) = split(place);
+        let node = self.node(id, place)?;
+        let input = match key {
+            Some(key) => self.table(id, key, place)?,
+            None => 0,
+        };
+        let schema = entrance(self.plan, node, input);
         match rows::record_batch(written.rows, &schema) {
             Ok(batch) => Some(Insert {
                 at: place.value.clone(),
                 rows: written.rows.to_vec(),
                 batch,
                 node,
+                input,
             }),
             Err(problem) => {
                 self.wrong(problem);
                 None
             }
         }
+    }
+
+    /// The input of a component that a key names.
+    fn table(&mut self, id: &str, key: &str, place: &Located<String>) -> Option<usize> {
+        let item = self.items.iter().find(|item| item.id == id);
+        let keys: Vec<&str> = item.map_or(Vec::new(), |item| {
+            item.tables.iter().map(|(key, _)| *key).collect()
+        });
+        let found = keys.iter().position(|known| *known == key);
+        if found.is_none() {
+            let message = format!("no rows go in at `{}`", place.value);
+            let listed: Vec<String> = keys.iter().map(|key| format!("`{id}.{key}`")).collect();
+            let help = match listed.is_empty() {
+                true => format!("write `{id}`"),
+                false => format!("they go in at `{id}` or {}", listed.join(" or ")),
+            };
+            self.wrong(Problem::error(message, place.span).help(help));
+        }
+        found.map(|table| table + 1)
     }
 
     fn expect(&mut self, written: &Written<'_>) -> Option<Expect> {
@@ -263,10 +299,10 @@ fn one<'n>(node: &'n Node, place: &str) -> Result<Written<'n>, Problem> {
     })
 }
 
-/// The columns that go in at a node: of its input, or of what it reads if it is a source.
-fn entrance(plan: &Plan, node: usize) -> SchemaRef {
+/// The columns that go in at a node: of one of its inputs, or of what it reads if it is a source.
+fn entrance(plan: &Plan, node: usize, input: usize) -> SchemaRef {
     let node = &plan.nodes[node];
-    match node.inputs.first() {
+    match node.inputs.get(input) {
         Some(reads) => together(plan, reads),
         None => node
             .ports

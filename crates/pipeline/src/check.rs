@@ -297,7 +297,7 @@ impl<'a> Loading<'a> {
             );
             return None;
         };
-        let tests = cases::read(tests, &full_plan, problems);
+        let tests = cases::read(tests, &full_plan, &graph.items, problems);
         if problems.any_error() {
             return None;
         }

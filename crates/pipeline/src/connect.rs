@@ -16,7 +16,7 @@ use crate::written::Item;
 /// Components and links.
 pub(crate) struct Graph {
     pub items: Vec<Item>,
-    /// For each component, what it reads, in the order in which it is listed.
+    /// For each component, what it reads, input after input, in the order in which it is listed.
     pub links: Vec<Vec<Link>>,
     /// The components, each behind all that it reads from; those in and behind a cycle are missing.
     pub order: Vec<usize>,
@@ -66,7 +66,12 @@ impl Graph {
         loop {
             let before = out.len();
             for (at, links) in self.links.iter().enumerate() {
-                if !links.is_empty() && links.iter().all(|link| out.contains(&link.from)) {
+                let inputs: BTreeSet<usize> = links.iter().map(|link| link.input).collect();
+                let gone = |input: &usize| {
+                    let mut links = links.iter().filter(|link| link.input == *input);
+                    links.all(|link| out.contains(&link.from))
+                };
+                if inputs.iter().any(gone) {
                     out.insert(at);
                 }
             }
@@ -136,6 +141,7 @@ impl Graph {
                         from,
                         port: port.map(str::to_string),
                         span: Some(span),
+                        input: 0,
                         wildcard: false,
                     };
                     self.print(link, *limit, titled, catalog, problems);
@@ -156,6 +162,7 @@ impl Graph {
                 from,
                 port: None,
                 span: self.items[from].id_span,
+                input: 0,
                 wildcard: false,
             };
             self.print(link, None, leaves.len() > 1, catalog, problems);
@@ -222,6 +229,7 @@ impl Graph {
             type_name: "console".into(),
             component: console,
             inputs: Vec::new(),
+            tables: Vec::new(),
             on_error: None,
             max_errors: None,
             each: Vec::new(),

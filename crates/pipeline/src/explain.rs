@@ -38,6 +38,9 @@ pub fn explain(checked: &Checked, texts: &Texts) -> String {
             Work::Sink(sink) => sink.explain(),
         };
         if let Work::Transform(transform) = &node.work {
+            for input in 0..node.inputs.len() {
+                lines.extend(transform.before(input).iter().map(stage));
+            }
             lines.extend(transform.stages().iter().map(stage));
         }
         if !matches!(node.work, Work::Sink(_)) {
@@ -83,12 +86,13 @@ fn inputs(plan: &Plan, node: &PlanNode) -> String {
             format!("{}.{port}", from.id)
         }
     };
-    let names: Vec<String> = node.inputs.iter().flatten().map(name).collect();
-    if names.is_empty() {
-        String::new()
-    } else {
-        format!(" from {}", names.join(", "))
+    let mut text = String::new();
+    for (input, reads) in node.inputs.iter().enumerate() {
+        let names: Vec<String> = reads.iter().map(name).collect();
+        let word = if input == 0 { "from" } else { "with" };
+        let _ = write!(text, " {word} {}", names.join(", "));
     }
+    text
 }
 
 fn reading(node: &PlanNode, full: Option<&PlanNode>) -> Vec<String> {
@@ -125,6 +129,7 @@ fn stage(stage: &StagePlan) -> String {
         Route::Local => "where the rows are",
         Route::Keyed => "by key",
         Route::Gather => "on one worker",
+        Route::Everywhere => "on all workers",
     }];
     words.push(match (stage.ordered, stage.places) {
         (true, _) => "rows in order",

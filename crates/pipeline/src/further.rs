@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use arrow_schema::Schema;
-use dataflow_core::component::Component;
+use dataflow_core::component::{Component, Kind};
 use dataflow_core::config::{Node, Tree};
 use dataflow_core::transform::Input;
 use dataflow_core::{Problem, Problems, Span};
@@ -42,13 +42,17 @@ impl Builder<'_> {
             // What needs time is said of the component that should have it.
             timed: true,
         };
-        let (config, input) = (&item.config, Some(&nothing));
+        let inputs = match item.kind {
+            Kind::Source => Vec::new(),
+            _ => vec![nothing; 1 + item.tables.len()],
+        };
+        let config = &item.config;
         let mut found = Problems::new();
         if self
-            .make_of(component, at, config, input, &mut found)
+            .make_of(component, at, config, &inputs, &mut found)
             .is_none()
         {
-            self.look_further(component, at, config.clone(), input, 0, &mut found);
+            self.look_further(component, at, config.clone(), &inputs, 0, &mut found);
         }
         let said = found
             .list()
@@ -64,7 +68,7 @@ impl Builder<'_> {
         component: &Component,
         at: usize,
         mut config: Node,
-        input: Option<&Input>,
+        inputs: &[Input],
         before: usize,
         problems: &mut Problems,
     ) {
@@ -79,7 +83,7 @@ impl Builder<'_> {
             };
             config = rest;
             let mut more = Problems::new();
-            self.make_of(component, at, &config, input, &mut more);
+            self.make_of(component, at, &config, inputs, &mut more);
             newest = more.list().to_vec();
             let table = self.graph.items[at].span;
             newest.retain(|p| p.span != table && !p.message.ends_with(MISSING_KEY));

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use dataflow_core::plan::{Plan, PortIndex, PortRef, Work};
 
-/// The plan as a Mermaid flow chart.
+/// The plan as a Mermaid flow chart. Thick arrows bring tables.
 pub fn mermaid(plan: &Plan) -> String {
     let mut text = String::from("flowchart LR\n");
     for (at, node) in plan.nodes.iter().enumerate() {
@@ -19,10 +19,12 @@ pub fn mermaid(plan: &Plan) -> String {
             "    n{at}{open}\"{id}<br/><small>{type_name}</small>\"{close}"
         );
     }
-    for (read, to) in edges(plan) {
+    for (read, to, table) in edges(plan) {
         let arrow = match (read.port, label(plan, read)) {
             (PortIndex::Errors, label) => format!("-. {} .->", entity(&label)),
+            (_, label) if label.is_empty() && table => "==>".into(),
             (_, label) if label.is_empty() => "-->".into(),
+            (_, label) if table => format!("== {} ==>", entity(&label)),
             (_, label) => format!("-- {} -->", entity(&label)),
         };
         let _ = writeln!(text, "    n{} {arrow} n{to}", read.node);
@@ -30,7 +32,7 @@ pub fn mermaid(plan: &Plan) -> String {
     text
 }
 
-/// The plan for Graphviz.
+/// The plan for Graphviz. Thick arrows bring tables.
 pub fn dot(plan: &Plan) -> String {
     let mut text = format!(
         "digraph {} {{\n    rankdir=LR;\n    node [fontname=\"sans-serif\"];\n",
@@ -45,7 +47,7 @@ pub fn dot(plan: &Plan) -> String {
         let label = quoted(&format!("{}\n{}", node.id, node.type_name));
         let _ = writeln!(text, "    n{at} [label={label}, shape={shape}];");
     }
-    for (read, to) in edges(plan) {
+    for (read, to, table) in edges(plan) {
         let mut attributes = Vec::new();
         let label = label(plan, read);
         if !label.is_empty() {
@@ -53,6 +55,8 @@ pub fn dot(plan: &Plan) -> String {
         }
         if read.port == PortIndex::Errors {
             attributes.push("style=dashed".into());
+        } else if table {
+            attributes.push("style=bold".into());
         }
         let attributes = match attributes.as_slice() {
             [] => String::new(),
@@ -64,10 +68,11 @@ pub fn dot(plan: &Plan) -> String {
     text
 }
 
-fn edges(plan: &Plan) -> impl Iterator<Item = (PortRef, usize)> + '_ {
+/// What is read by whom, and whether as a table.
+fn edges(plan: &Plan) -> impl Iterator<Item = (PortRef, usize, bool)> + '_ {
     plan.nodes.iter().enumerate().flat_map(|(to, node)| {
-        let reads = node.inputs.iter().flatten();
-        reads.map(move |read| (*read, to))
+        let inputs = node.inputs.iter().enumerate();
+        inputs.flat_map(move |(input, reads)| reads.iter().map(move |read| (*read, to, input > 0)))
     })
 }
 

@@ -37,6 +37,7 @@ mod memory;
 mod options;
 mod params;
 mod parse;
+mod phases;
 mod prune;
 mod reference;
 mod render;

@@ -1,4 +1,4 @@
-//! Turns the names in `inputs` into links: unknown names, sinks that are read, and things listed twice become problems.
+//! Turns the names in `inputs`, and in keys that name tables, into links: unknown names, sinks that are read, and things listed twice become problems.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -19,6 +19,8 @@ pub(crate) struct Link {
     /// The port's name; none is the main one.
     pub port: Option<String>,
     pub span: Option<Span>,
+    /// Which input of the component it is part of: 0 is that of `inputs`, each key that names a table is one more.
+    pub input: usize,
     /// Whether it is there because of a `*`: then a missing port is no problem.
     pub wildcard: bool,
 }
@@ -26,6 +28,11 @@ pub(crate) struct Link {
 impl Link {
     pub fn is_errors(&self) -> bool {
         self.port.as_deref() == Some("errors")
+    }
+
+    /// Whether both bring the same rows to the same input.
+    fn is_of(&self, other: &Link) -> bool {
+        (self.from, &self.port, self.input) == (other.from, &other.port, other.input)
     }
 }
 
@@ -68,7 +75,9 @@ impl<'a> Linking<'a> {
 
     /// What an item reads by name.
     fn direct(&self, item: &Item) -> Vec<usize> {
-        let named = item.inputs.iter().map(|input| split(input).0);
+        let tables = item.tables.iter().map(|(_, table)| table);
+        let named = item.inputs.iter().chain(tables);
+        let named = named.map(|input| split(input).0);
         named.filter_map(|id| self.ids.get(id).copied()).collect()
     }
 
@@ -87,7 +96,14 @@ impl<'a> Linking<'a> {
                 whole = false;
                 continue;
             };
-            whole &= self.one(items, at, from, input, port, &mut links);
+            let link = Link {
+                from,
+                port: port.map(str::to_string),
+                span: input.span,
+                input: 0,
+                wildcard: false,
+            };
+            whole &= self.one(items, at, (input, link), &mut links);
         }
         if links.len() > MOST_INPUTS {
             let message = format!(
@@ -100,18 +116,51 @@ impl<'a> Linking<'a> {
                 .push(Problem::error(message, span).help("put some together before"));
             whole = false;
         }
+        for (table, (key, name)) in item.tables.iter().enumerate() {
+            whole &= self.table(items, at, (table + 1, key), name, &mut links);
+        }
         (links, whole)
+    }
+
+    /// The link of a key that names a table.
+    fn table(
+        &mut self,
+        items: &[Item],
+        at: usize,
+        (input, key): (usize, &str),
+        name: &Located<String>,
+        links: &mut Vec<Link>,
+    ) -> bool {
+        let (id, port) = split(name);
+        if id == "*" {
+            let message = format!("`{key}` names one output, not several");
+            let problem = Problem::error(message, name.span);
+            self.problems
+                .push(problem.help("put them together before, with a `union`"));
+            return false;
+        }
+        let Some(from) = self.ids.get(id).copied() else {
+            self.unknown(items, at, name, id);
+            return false;
+        };
+        let link = Link {
+            from,
+            port: port.map(str::to_string),
+            span: name.span,
+            input,
+            wildcard: false,
+        };
+        self.one(items, at, (name, link), links)
     }
 
     fn one(
         &mut self,
         items: &[Item],
         at: usize,
-        from: usize,
-        input: &Located<String>,
-        port: Option<&str>,
+        (input, link): (&Located<String>, Link),
         links: &mut Vec<Link>,
     ) -> bool {
+        let (from, port) = (link.from, link.port.as_deref());
         let source = &items[from];
         let wrong = if source.kind == Kind::Sink {
             Some((
@@ -137,10 +186,7 @@ impl<'a> Linking<'a> {
                 ),
                 Some(help),
             ))
-        } else if links
-            .iter()
-            .any(|l| l.from == from && l.port.as_deref() == port && !l.wildcard)
-        {
+        } else if links.iter().any(|l| l.is_of(&link) && !l.wildcard) {
             Some((
                 format!("`{}` is listed twice", input.value),
                 Some("its rows would come twice".to_string()),
@@ -153,13 +199,8 @@ impl<'a> Linking<'a> {
                 .push(Problem::error(message, input.span).maybe_help(help));
             return false;
         }
-        links.retain(|l| !(l.from == from && l.port.as_deref() == port));
-        links.push(Link {
-            from,
-            port: port.map(str::to_string),
-            span: input.span,
-            wildcard: false,
-        });
+        links.retain(|l| !l.is_of(&link));
+        links.push(link);
         true
     }
 
@@ -190,6 +231,7 @@ impl<'a> Linking<'a> {
                 from,
                 port: Some(port.to_string()),
                 span: input.span,
+                input: 0,
                 wildcard: true,
             });
         }

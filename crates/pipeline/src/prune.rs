@@ -7,7 +7,7 @@ use arrow_schema::{DataType, SchemaRef};
 use dataflow_core::config::{Node, Tree};
 use dataflow_core::plan::{PortIndex, PortRef, Work};
 use dataflow_core::source::Comparison;
-use dataflow_core::transform::Columns;
+use dataflow_core::transform::{Columns, Input};
 use dataflow_core::{Problems, Source, Wanted};
 
 use crate::build::{Builder, Built};
@@ -82,17 +82,9 @@ impl Pass<'_, '_> {
                 let Some(built) = &self.full[*at] else {
                     continue;
                 };
-                let mut columns = self.needs(*at, built, given[*at]);
-                for read in &built.reads {
-                    if let (PortIndex::Declared(port), true) = (read.port, built.reads.len() > 1) {
-                        columns = columns.and(&self.wanted[read.node][port]);
-                    }
-                }
-                for read in &built.reads {
-                    if let PortIndex::Declared(port) = read.port {
-                        let wanted = &mut self.wanted[read.node][port];
-                        *wanted = std::mem::replace(wanted, Columns::All).and(&columns);
-                    }
+                for (input, reads) in built.reads.iter().enumerate() {
+                    let columns = self.needs(*at, built, input, given[*at]);
+                    self.want_of(reads, columns);
                 }
             }
             if before == self.wanted {
@@ -101,21 +93,36 @@ impl Pass<'_, '_> {
         }
     }
 
-    fn needs(&self, at: usize, built: &Built, given: Given) -> Columns {
+    /// Asks the outputs that feed an input for columns.
+    fn want_of(&mut self, reads: &[PortRef], mut columns: Columns) {
+        for read in reads {
+            if let (PortIndex::Declared(port), true) = (read.port, reads.len() > 1) {
+                columns = columns.and(&self.wanted[read.node][port]);
+            }
+        }
+        for read in reads {
+            if let PortIndex::Declared(port) = read.port {
+                let wanted = &mut self.wanted[read.node][port];
+                *wanted = std::mem::replace(wanted, Columns::All).and(&columns);
+            }
+        }
+    }
+
+    fn needs(&self, at: usize, built: &Built, input: usize, given: Given) -> Columns {
         match (&built.work, given) {
-            (Work::Transform(transform), Given::Needed) => transform.needs(0, &self.wanted[at]),
+            (Work::Transform(transform), Given::Needed) => transform.needs(input, &self.wanted[at]),
             (Work::Transform(transform), Given::Named) => transform
-                .needs(0, &self.wanted[at])
-                .and(&self.named(at, built)),
+                .needs(input, &self.wanted[at])
+                .and(&self.named(at, &built.inputs[input])),
             _ => Columns::All,
         }
     }
 
-    /// The columns whose names occur anywhere in a component's configuration.
-    fn named(&self, at: usize, built: &Built) -> Columns {
+    /// The columns of an input whose names occur anywhere in a component's configuration.
+    fn named(&self, at: usize, input: &Input) -> Columns {
         let mut words = String::new();
         collect(&self.builder.graph.items[at].config, &mut words);
-        let fields = built.input.iter().flat_map(|input| input.schema.fields());
+        let fields = input.schema.fields().iter();
         let names = fields
             .map(|field| field.name())
             .filter(|name| words.contains(name.as_str()));
@@ -195,13 +202,16 @@ impl Pass<'_, '_> {
         };
         let mut all: Option<Vec<Comparison>> = None;
         for (reader, built) in self.full.iter().enumerate() {
-            let Some(built) = built.as_ref().filter(|b| b.reads.contains(&main)) else {
+            let reads = |built: &&Built| built.reads.iter().flatten().any(|read| *read == main);
+            let Some(built) = built.as_ref().filter(reads) else {
                 continue;
             };
             let Work::Transform(transform) = &built.work else {
                 return Vec::new();
             };
-            if built.reads.len() > 1 {
+            // What is required of rows holds for those of the main input.
+            let further = built.reads.iter().skip(1).flatten();
+            if built.reads[0].len() > 1 || further.into_iter().any(|read| *read == main) {
                 return Vec::new();
             }
             let requires = transform.requires(&self.connected(reader));
@@ -214,7 +224,8 @@ impl Pass<'_, '_> {
     }
 
     fn connected(&self, at: usize) -> Vec<usize> {
-        let reads = self.full.iter().flatten().flat_map(|b| &b.reads);
+        let built = self.full.iter().flatten();
+        let reads = built.flat_map(|built| built.reads.iter().flatten());
         let ports = reads
             .filter(|read| read.node == at)
             .filter_map(|read| match read.port {
@@ -232,18 +243,18 @@ impl Pass<'_, '_> {
         texts: &mut Texts,
     ) -> Option<Built> {
         let mut unseen = Problems::new();
-        let (reads, input) = self.builder.input(at, built, &mut unseen)?;
-        if input == full.input {
+        let (reads, inputs) = self.builder.inputs(at, built, &mut unseen)?;
+        if inputs == full.inputs {
             return Some(full.clone());
         }
-        let (work, ports) = self.builder.make(at, input.as_ref(), texts, &mut unseen)?;
+        let (work, ports) = self.builder.make(at, &inputs, texts, &mut unseen)?;
         let same = ports.len() == full.ports.len()
             && ports.iter().zip(&full.ports).all(|(a, b)| a.name == b.name);
         (same && !unseen.any_error()).then_some(Built {
             work,
             ports,
             reads,
-            input,
+            inputs,
         })
     }
 }

@@ -177,10 +177,10 @@ fn pipeline_page() -> String {
          ```toml\neach = [{ columns = \"pod_{m}_core_seconds\", name = \"pod_{m}_core_hours\", value = \"sum({column}) / 3600\" }]\n```\n",
     );
     page.push_str(
-        "\n## `[[tests]]`\n\nRows go in at a component, instead of its input (at a source: instead of what it reads), and the rows that come\n\
-         out are compared in order. Other sources give no rows. Expected columns are a subset; a column that an inserted row\n\
-         does not name is null; `{ null = true }` is null; times are text; numbers may differ by `tolerance` (1e-9),\n\
-         relative to their size.\n",
+        "\n## `[[tests]]`\n\nRows go in at a component, instead of its input (at a source: instead of what it reads; at `id.table`:\n\
+         instead of the table that this key names), and the rows that come out are compared in order. Other sources give no\n\
+         rows. Expected columns are a subset; a column that an inserted row does not name is null; `{ null = true }` is null;\n\
+         times are text; numbers may differ by `tolerance` (1e-9), relative to their size.\n",
     );
     page
 }

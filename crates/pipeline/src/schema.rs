@@ -263,7 +263,7 @@ fn tests() -> Value {
             "properties": {
                 "name": { "type": "string", "description": "What the test shows, as a sentence." },
                 "tolerance": { "type": "number", "minimum": 0, "default": 1e-9, "description": "How far numbers may be apart, relative to their size." },
-                "insert": part("at", "The component whose input these rows are. Sources give no rows in a test, unless rows go in at them."),
+                "insert": part("at", "The component whose input these rows are, or `id.key` for the table that a key of it names. Sources give no rows in a test, unless rows go in at them."),
                 "expect": part("from", "The output: `id` or `id.port`."),
             },
             "required": ["name", "insert", "expect"],

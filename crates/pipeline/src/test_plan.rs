@@ -66,18 +66,22 @@ impl Cut<'_> {
             return *known;
         }
         let mut node = self.full.nodes[at].clone();
-        let insert = self.test.insert.iter().find(|insert| insert.node == at);
+        let test = self.test;
+        let insert = |input: usize| {
+            let mut inserts = test.insert.iter();
+            inserts.find(|insert| (insert.node, insert.input) == (at, input))
+        };
         let inputs = std::mem::take(&mut node.inputs);
         if let Work::Source(source) = &node.work {
             let empty = MemorySource::empty(Arc::clone(&node.id), node.ports.clone());
-            let rows = insert.map(|insert| insert.batch.clone());
+            let rows = insert(0).map(|insert| insert.batch.clone());
             node.work = Work::Source(source.stand_in(Arc::new(empty.with_rows(rows))));
         } else {
-            let replaced = insert.map(|insert| self.rows(insert, inputs.first()));
-            let skip = usize::from(replaced.is_some());
-            let kept = inputs.iter().skip(skip).map(|reads| self.outputs(reads));
-            let kept: Vec<Vec<PortRef>> = kept.collect();
-            node.inputs = replaced.into_iter().chain(kept).collect();
+            let input = |(input, reads): (usize, &Vec<PortRef>)| match insert(input) {
+                Some(insert) => self.rows(insert, reads),
+                None => self.outputs(reads),
+            };
+            node.inputs = inputs.iter().enumerate().map(input).collect();
         }
         self.nodes.push(node);
         self.number.insert(at, self.nodes.len() - 1);
@@ -85,10 +89,10 @@ impl Cut<'_> {
     }
 
     /// A source of the inserted rows, as an input. What a source alone would have added to such rows, it adds to them.
-    fn rows(&mut self, insert: &Insert, instead: Option<&Vec<PortRef>>) -> Vec<PortRef> {
+    fn rows(&mut self, insert: &Insert, instead: &[PortRef]) -> Vec<PortRef> {
         let rows = MemorySource::new(insert.at.as_str(), insert.batch.clone());
         let mut source: Arc<dyn Source> = Arc::new(rows);
-        if let Some([read]) = instead.map(Vec::as_slice)
+        if let [read] = instead
             && read.port == PortIndex::Declared(0)
             && let Work::Source(read) = &self.full.nodes[read.node].work
         {

@@ -30,6 +30,8 @@ pub(crate) struct Item {
     /// Its index in the catalog; none if it cannot be built (and something was said about it).
     pub component: Option<usize>,
     pub inputs: Vec<Located<String>>,
+    /// What its keys that name tables say, with the keys: each is a further input.
+    pub tables: Vec<(&'static str, Located<String>)>,
     pub on_error: Option<Located<bool>>,
     pub max_errors: Option<Located<MaxErrors>>,
     pub each: Vec<Each>,
@@ -90,6 +92,7 @@ impl Tables<'_> {
             type_name: String::new(),
             component: None,
             inputs: Vec::new(),
+            tables: Vec::new(),
             on_error: None,
             max_errors: None,
             each: Vec::new(),
@@ -105,6 +108,7 @@ impl Tables<'_> {
         let before = self.errors();
         self.read_type(&mut item, key, table);
         self.read_inputs(&mut item, table);
+        self.read_tables(&mut item, table);
         self.read_errors(&mut item, table);
         item.each = self.read_each(table, item.component);
         if self.errors() > before || !expanded {
@@ -251,6 +255,20 @@ impl Tables<'_> {
                         .help("write `\"id\"`, `\"id.port\"` or `\"*.errors\"`"),
                 ),
             }
+        }
+    }
+
+    /// What is no text is said when the component reads its configuration.
+    fn read_tables(&mut self, item: &mut Item, table: &Node) {
+        let Some(component) = item.component.map(|at| &self.catalog[at]) else {
+            return;
+        };
+        for key in component.tables {
+            let Some((Tree::Text(name), span)) = table.get(key).map(|n| (&n.value, n.span)) else {
+                continue;
+            };
+            let value = name.trim().to_string();
+            item.tables.push((key, Located { value, span }));
         }
     }
 

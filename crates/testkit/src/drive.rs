@@ -9,13 +9,13 @@ use arrow_select::concat::concat_batches;
 use dataflow_core::order::{owner, shard};
 use dataflow_core::runs::{MergedRuns, Run};
 use dataflow_core::stage::{BadRow, BadRows};
-use dataflow_core::time::{BEGINNING, Instant, Newest};
+use dataflow_core::time::Instant;
 use dataflow_core::transform::{Emits, StagePlan};
 use dataflow_core::{
-    Batch, Error, Flow, Gauge, Output, Place, Places, Result, Route, Stage, StageContext, TimeRule,
-    Times, Transform,
+    Batch, Error, Flow, Gauge, Output, Result, Route, Stage, StageContext, Transform,
 };
 
+use crate::deal::{Deal, Dealt, Side, Timing, deal};
 use crate::spill::{MemorySpill, SharedSpill};
 
 /// How a transform is run.
@@ -46,15 +46,6 @@ impl Default for Drive {
             mark_every: 1,
         }
     }
-}
-
-/// When rows happened, and how late they may be.
-#[derive(Clone, Copy, Debug)]
-pub struct Timing<'a> {
-    /// The time of each row.
-    pub times: &'a [i64],
-    /// What their source says of them.
-    pub rule: TimeRule,
 }
 
 /// What came out.
@@ -97,13 +88,10 @@ impl Outcome {
     }
 }
 
-/// A batch and the number of the input piece that it came of.
-type Numbered = (usize, Batch);
-
 /// What a stage on one worker wrote.
 #[derive(Default)]
 struct Collected {
-    ports: BTreeMap<usize, Vec<Numbered>>,
+    ports: BTreeMap<usize, Vec<Dealt>>,
     bad: Vec<BadRow>,
     late: Vec<BadRow>,
     notes: BTreeMap<String, u64>,
@@ -117,10 +105,11 @@ impl Output for Collected {
         if !batch.is_empty() {
             self.sent += 1;
             let batch = batch.with_charge(None);
-            self.ports
-                .entry(port)
-                .or_default()
-                .push((self.piece, batch));
+            self.ports.entry(port).or_default().push(Dealt {
+                piece: self.piece,
+                input: 0,
+                batch,
+            });
         }
     }
 
@@ -164,6 +153,14 @@ impl Drive {
         rows: &RecordBatch,
         timing: Option<Timing<'_>>,
     ) -> Result<Outcome> {
+        self.run_sides(transform, &[Side { rows, timing }])
+    }
+
+    /// The same with the rows of several inputs.
+    ///
+    /// # Errors
+    /// What the stages said.
+    pub fn run_sides(&self, transform: &dyn Transform, sides: &[Side<'_>]) -> Result<Outcome> {
         let spill = MemorySpill::new();
         let schemas: Vec<SchemaRef> = transform
             .ports()
@@ -178,18 +175,36 @@ impl Drive {
             spilled_runs: 0,
             schemas,
         };
+        let Deal { inputs, marks } = deal(self, transform, sides);
+        let (count, timed) = (inputs.len(), !marks.is_empty());
+        let mut fed: Vec<Vec<Dealt>> = vec![Vec::new(); self.workers];
         let stages = transform.stages();
-        let (mut flowing, marks) = self.deal(rows, timing);
+        for (input, mut flowing) in inputs.into_iter().enumerate() {
+            for plan in transform.before(input) {
+                let fed = self.route(plan.route, &plan, flowing, timed)?;
+                flowing = self.written((&plan, 1), fed, &marks, &spill, &mut outcome)?;
+                let all = flowing.iter_mut().flatten();
+                all.for_each(|dealt| dealt.input = input);
+            }
+            let further = |first: &StagePlan| first.further.get(input.wrapping_sub(1)).copied();
+            if let Some(first) = stages.first() {
+                let route = further(first).unwrap_or(first.route);
+                let routed = self.route(route, first, flowing, timed)?;
+                let workers = fed.iter_mut().zip(routed);
+                workers.for_each(|(fed, routed)| fed.extend(routed));
+            }
+        }
+        self.in_turn(transform, count, timed, &mut fed);
         for (at, plan) in stages.iter().enumerate() {
-            let fed = self.route(plan, flowing, !marks.is_empty())?;
-            let mut written = self.stage(plan, fed, &marks, &spill)?;
-            let main = written
-                .iter_mut()
-                .map(|w| w.ports.remove(&0).unwrap_or_default());
-            flowing = main.collect();
-            Self::side_ports(&mut outcome, written);
-            if at + 1 == stages.len() {
-                outcome.ports[0] = last(plan, std::mem::take(&mut flowing), self.batch_rows)?;
+            let inputs = if at == 0 { count } else { 1 };
+            let mut flowing = self.written((plan, inputs), fed, &marks, &spill, &mut outcome)?;
+            match stages.get(at + 1) {
+                Some(next) => fed = self.route(next.route, next, flowing, timed)?,
+                None => {
+                    let flowing = std::mem::take(&mut flowing);
+                    outcome.ports[0] = last(plan, flowing, self.batch_rows)?;
+                    break;
+                }
             }
         }
         outcome.bad.sort_by_key(|bad| bad.place);
@@ -198,55 +213,52 @@ impl Drive {
         Ok(outcome)
     }
 
-    /// Batches for the workers, and the watermarks: behind which piece, and how far time is.
-    fn deal(
+    /// The order in which a stage takes the rows of several inputs: by time, or loaded inputs first, and of the others one or
+    /// the other: stages must not mind.
+    fn in_turn(
         &self,
-        rows: &RecordBatch,
-        timing: Option<Timing<'_>>,
-    ) -> (Vec<Vec<Numbered>>, Vec<(usize, Instant)>) {
-        let (mut newest, mut marks) = (Newest::default(), Vec::new());
-        let mut dealt: Vec<Vec<Numbered>> = vec![Vec::new(); self.workers];
-        let size = self.piece_rows.max(1);
-        for (piece, start) in (0..rows.num_rows()).step_by(size).enumerate() {
-            let length = size.min(rows.num_rows() - start);
-            let places = Places::From(Place(start as u64));
-            let mut batch = Batch::new(rows.slice(start, length)).with_places(places);
-            if let Some(Timing { times, rule }) = timing {
-                let at = &times[start..start + length];
-                let horizons = newest.see(at, &rule);
-                let times = Times::new(at.to_vec()).with_horizons(horizons);
-                batch = batch.with_times(Some(times));
-                let reached = newest.horizon(&rule);
-                let before = marks.last().map_or(BEGINNING, |(_, time)| *time);
-                if (piece + 1) % self.mark_every.max(1) == 0 && reached > before {
-                    marks.push((piece, reached));
-                }
-            }
-            dealt[piece % self.workers].push((piece, batch));
+        transform: &dyn Transform,
+        inputs: usize,
+        timed: bool,
+        fed: &mut [Vec<Dealt>],
+    ) {
+        if inputs < 2 {
+            return;
         }
-        (dealt, marks)
+        for (worker, fed) in fed.iter_mut().enumerate() {
+            if timed {
+                fed.sort_by_key(|dealt| dealt.piece);
+            } else if (worker + self.workers).is_multiple_of(2) {
+                fed.sort_by_key(|dealt| std::cmp::Reverse(dealt.input));
+            }
+            fed.sort_by_key(|dealt| !transform.loads(dealt.input));
+        }
     }
 
     fn route(
         &self,
+        route: Route,
         plan: &StagePlan,
-        from: Vec<Vec<Numbered>>,
+        from: Vec<Vec<Dealt>>,
         timed: bool,
-    ) -> Result<Vec<Vec<Numbered>>> {
-        if plan.route == Route::Local {
+    ) -> Result<Vec<Vec<Dealt>>> {
+        if route == Route::Local {
             return Ok(from);
         }
-        let mut all: Vec<Numbered> = from.into_iter().flatten().collect();
+        let mut all: Vec<Dealt> = from.into_iter().flatten().collect();
         if plan.ordered || timed {
-            all.sort_by_key(|(piece, _)| *piece);
+            all.sort_by_key(|dealt| dealt.piece);
         }
-        let mut to: Vec<Vec<Numbered>> = vec![Vec::new(); self.workers];
-        match plan.route {
+        let mut to: Vec<Vec<Dealt>> = vec![Vec::new(); self.workers];
+        match route {
             Route::Local | Route::Gather => to[0] = all,
+            Route::Everywhere => to.fill(all),
             Route::Keyed => {
-                for (piece, batch) in all {
+                for dealt in all {
+                    let Dealt { batch, .. } = &dealt;
                     if self.workers == 1 {
-                        to[0].push((piece, batch.with_hash(None)));
+                        let batch = batch.clone().with_hash(None);
+                        to[0].push(Dealt { batch, ..dealt });
                         continue;
                     }
                     let hash = batch.hash().cloned();
@@ -255,7 +267,12 @@ impl Drive {
                         let mine = (0..batch.len() as u32)
                             .filter(|i| owner(shard(hash[*i as usize]), self.workers) == worker);
                         let mine = UInt32Array::from(mine.collect::<Vec<_>>());
-                        rows.push((piece, batch.take(&mine)?.with_hash(None)));
+                        let batch = batch.take(&mine)?.with_hash(None);
+                        rows.push(Dealt {
+                            batch,
+                            piece: dealt.piece,
+                            input: dealt.input,
+                        });
                     }
                 }
             }
@@ -263,10 +280,28 @@ impl Drive {
         Ok(to)
     }
 
+    /// What a stage writes to the main port on each worker; the rest goes to the outcome.
+    fn written(
+        &self,
+        (plan, inputs): (&StagePlan, usize),
+        fed: Vec<Vec<Dealt>>,
+        marks: &[(usize, Instant)],
+        spill: &Arc<MemorySpill>,
+        outcome: &mut Outcome,
+    ) -> Result<Vec<Vec<Dealt>>> {
+        let mut written = self.stage((plan, inputs), fed, marks, spill)?;
+        let main = written
+            .iter_mut()
+            .map(|w| w.ports.remove(&0).unwrap_or_default());
+        let main = main.collect();
+        Self::side_ports(outcome, written);
+        Ok(main)
+    }
+
     fn stage(
         &self,
-        plan: &StagePlan,
-        fed: Vec<Vec<Numbered>>,
+        (plan, inputs): (&StagePlan, usize),
+        fed: Vec<Vec<Dealt>>,
         marks: &[(usize, Instant)],
         spill: &Arc<MemorySpill>,
     ) -> Result<Vec<Collected>> {
@@ -287,69 +322,78 @@ impl Drive {
                 pausing: self.pausing,
                 ..Collected::default()
             };
-            self.feed(stage.as_mut(), batches, marks, &mut out)?;
+            Self::feed((stage.as_mut(), inputs), batches, marks, &mut out)?;
             all.push(out);
         }
         Ok(all)
     }
 
     fn feed(
-        &self,
-        stage: &mut dyn Stage,
-        batches: Vec<Numbered>,
+        (stage, inputs): (&mut dyn Stage, usize),
+        mut batches: Vec<Dealt>,
         marks: &[(usize, Instant)],
         out: &mut Collected,
     ) -> Result<()> {
         let gauge = Gauge::new();
         let mut marks = marks.iter().peekable();
-        for (piece, batch) in batches.into_iter().filter(|(_, batch)| !batch.is_empty()) {
+        batches.retain(|dealt| !dealt.batch.is_empty());
+        let several = 0..if inputs > 1 { inputs } else { 0 };
+        let last = |input: usize| batches.iter().rposition(|dealt| dealt.input == input);
+        let ends: Vec<Option<usize>> = several.clone().map(last).collect();
+        for input in several.clone().filter(|input| ends[*input].is_none()) {
+            Self::call(stage, out, |stage, out| stage.on_input_end(input, out))?;
+        }
+        for (at, dealt) in batches.into_iter().enumerate() {
+            let Dealt {
+                piece,
+                input,
+                batch,
+            } = dealt;
             while let Some((behind, time)) = marks.next_if(|(behind, _)| *behind < piece) {
-                Self::mark(stage, *behind, *time, out)?;
+                out.piece = *behind;
+                Self::call(stage, out, |stage, out| stage.on_watermark(*time, out))?;
             }
             out.piece = piece;
             let charge = Arc::new(gauge.charge(batch.bytes()));
-            out.sent = 0;
-            let mut flow = stage.on_batch(batch.with_charge(Some(charge)), out)?;
-            while flow == Flow::More {
-                out.sent = 0;
-                flow = stage.more(out)?;
-            }
+            let batch = batch.with_charge(Some(charge));
+            let flow = Self::call(stage, out, |stage, out| match inputs {
+                1 => stage.on_batch(batch, out),
+                _ => stage.on_input(input, batch, out),
+            })?;
             assert_eq!(gauge.bytes(), 0, "state holds no charge of its input");
             if flow == Flow::Done {
                 return Ok(());
             }
+            for input in several.clone().filter(|input| ends[*input] == Some(at)) {
+                Self::call(stage, out, |stage, out| stage.on_input_end(input, out))?;
+            }
         }
         for (behind, time) in marks {
-            Self::mark(stage, *behind, *time, out)?;
+            out.piece = *behind;
+            Self::call(stage, out, |stage, out| stage.on_watermark(*time, out))?;
         }
         out.piece = usize::MAX;
-        out.sent = 0;
-        let mut flow = stage.on_end(out)?;
-        while flow == Flow::More {
-            out.sent = 0;
-            flow = stage.more(out)?;
-        }
+        Self::call(stage, out, |stage, out| stage.on_end(out))?;
         Ok(())
     }
 
-    fn mark(
+    /// Calls a stage, and again until it has written everything.
+    fn call(
         stage: &mut dyn Stage,
-        behind: usize,
-        time: Instant,
         out: &mut Collected,
-    ) -> Result<()> {
-        out.piece = behind;
+        first: impl FnOnce(&mut dyn Stage, &mut Collected) -> Result<Flow>,
+    ) -> Result<Flow> {
         out.sent = 0;
-        let mut flow = stage.on_watermark(time, out)?;
+        let mut flow = first(stage, out)?;
         while flow == Flow::More {
             out.sent = 0;
             flow = stage.more(out)?;
         }
-        Ok(())
+        Ok(flow)
     }
 
     fn side_ports(outcome: &mut Outcome, written: Vec<Collected>) {
-        let mut sides: BTreeMap<usize, Vec<Numbered>> = BTreeMap::new();
+        let mut sides: BTreeMap<usize, Vec<Dealt>> = BTreeMap::new();
         for collected in written {
             outcome.bad.extend(collected.bad);
             outcome.late.extend(collected.late);
@@ -361,22 +405,23 @@ impl Drive {
             }
         }
         for (port, mut batches) in sides {
-            batches.sort_by_key(|(piece, _)| *piece);
-            outcome.ports[port].extend(batches.into_iter().map(|(_, batch)| batch));
+            batches.sort_by_key(|dealt| dealt.piece);
+            let batches = batches.into_iter().map(|dealt| dealt.batch);
+            outcome.ports[port].extend(batches);
         }
     }
 }
 
 /// What the last stage wrote, in the order that it promised.
-fn last(plan: &StagePlan, workers: Vec<Vec<Numbered>>, limit: usize) -> Result<Vec<Batch>> {
+fn last(plan: &StagePlan, workers: Vec<Vec<Dealt>>, limit: usize) -> Result<Vec<Batch>> {
     if plan.emits == Emits::SortedAtEnd {
         // What was written at each watermark, and at the end.
-        let pieces: BTreeSet<usize> = workers.iter().flatten().map(|(piece, _)| *piece).collect();
+        let pieces: BTreeSet<usize> = workers.iter().flatten().map(|d| d.piece).collect();
         let mut all = Vec::new();
         for piece in pieces {
             let runs = workers.iter().map(|batches| {
-                let here = batches.iter().filter(|(at, _)| *at == piece);
-                let batches: Vec<Batch> = here.map(|(_, batch)| batch.clone()).collect();
+                let here = batches.iter().filter(|dealt| dealt.piece == piece);
+                let batches: Vec<Batch> = here.map(|dealt| dealt.batch.clone()).collect();
                 ascending(&batches);
                 Box::new(batches.into_iter()) as Box<dyn Run>
             });
@@ -387,9 +432,9 @@ fn last(plan: &StagePlan, workers: Vec<Vec<Numbered>>, limit: usize) -> Result<V
         }
         return Ok(all);
     }
-    let mut all: Vec<Numbered> = workers.into_iter().flatten().collect();
-    all.sort_by_key(|(piece, _)| *piece);
-    Ok(all.into_iter().map(|(_, batch)| batch).collect())
+    let mut all: Vec<Dealt> = workers.into_iter().flatten().collect();
+    all.sort_by_key(|dealt| dealt.piece);
+    Ok(all.into_iter().map(|dealt| dealt.batch).collect())
 }
 
 fn ascending(batches: &[Batch]) {

@@ -14,14 +14,14 @@ const RULE: TimeRule = TimeRule {
 };
 
 /// Numbers that happened at times which a function tells.
-struct Timed {
+pub(super) struct Timed {
     numbers: Arc<Numbers>,
     ports: Vec<Port>,
     time: fn(i64) -> i64,
 }
 
 impl Timed {
-    fn new(splits: &[u64], piece: u64, slow: bool, time: fn(i64) -> i64) -> Arc<Self> {
+    pub(super) fn new(splits: &[u64], piece: u64, slow: bool, time: fn(i64) -> i64) -> Arc<Self> {
         let numbers = Arc::into_inner(Numbers::new(0, splits, piece)).expect("one owner");
         Arc::new(Self {
             numbers: Arc::new(Numbers { slow, ..numbers }),
@@ -250,7 +250,7 @@ fn check(sources: &[Arc<Timed>], in_order: bool) -> usize {
 }
 
 /// Ascending but for a wobble, larger than the lateness now and then.
-fn wobbling(x: i64) -> i64 {
+pub(super) fn wobbling(x: i64) -> i64 {
     let wobble = (x * 7919).rem_euclid(41);
     3 * x - wobble - if x % 97 == 13 { 250 } else { 0 } - 1000
 }
