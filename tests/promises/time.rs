@@ -83,7 +83,7 @@ fn source(folder: &Path, lateness: &str, more: &str) -> String {
 }
 
 /// Every kind of window, and what is computed in it.
-const WINDOWS: [(&str, &str); 9] = [
+const WINDOWS: [(&str, &str); 11] = [
     ("tumbling", "type = \"tumbling\", size = \"10m\""),
     (
         "sliding",
@@ -105,6 +105,8 @@ const WINDOWS: [(&str, &str); 9] = [
     ("count", "type = \"count\", size = 20"),
     ("counts", "type = \"count\", size = 20, every = 5"),
     ("change", "type = \"change\", of = [\"odd\"]"),
+    ("rolling_rows", "type = \"rolling\", size = 30"),
+    ("rolling_time", "type = \"rolling\", size = \"5m\""),
 ];
 
 /// Aggregations over every window, with calls that mind no order and with calls that do, by device and over all; a window of
@@ -158,7 +160,7 @@ fn windows() -> String {
 fn every_window_writes_the_same_for_any_workers_batches_and_memory() {
     let folder = tempfile::tempdir().expect("a folder");
     // Much later than they may be, now and then, and in several files that overlap.
-    let rows = readings(3000, 5, 60);
+    let rows = readings(1500, 5, 60);
     write(
         folder.path(),
         &files(&rows, |at, _| format!("{}.csv", at % 3)),
@@ -485,4 +487,62 @@ fn a_dense_source_beside_a_sparse_one_takes_the_same_for_a_longer_time() {
         of(400_000),
         of(8_000_000),
     );
+}
+
+#[test]
+fn each_file_is_a_window() {
+    let rows = readings(2000, 4, 0);
+    let folder = tempfile::tempdir().expect("a folder");
+    let files = files(&rows, |at, _| format!("{:02}.csv", (at / 100 * 7) % 20));
+    write(folder.path(), &files);
+    let pipeline = "[transforms.w]\ntype = \"aggregate\"\ninputs = [\"readings\"]\nby = [\"device\"]\nwindow = { type = \"file\" }\n\
+        compute.n = \"count(*)\"\ncompute.s = \"sum(x)\"\ncompute.last = \"last(x)\"\n\
+        [sinks.w_file]\ntype = \"file\"\ninputs = [\"w\"]\npath = \"${out}/w.jsonl\"\n";
+    // The file, the device, rows, sum, last value, first and last instant.
+    let mut expected = Vec::new();
+    for rows in files.values() {
+        for device in 0..4 {
+            let of: Vec<&Reading> = rows.iter().filter(|row| row.device == device).collect();
+            let sum: i64 = of.iter().map(|row| row.x).sum();
+            if let Some(last) = of.last() {
+                let span = [
+                    of.iter().map(|r| r.time).min(),
+                    of.iter().map(|r| r.time).max(),
+                ];
+                expected.push((
+                    format!("d{device}"),
+                    of.len() as u64,
+                    sum,
+                    last.x,
+                    span.map(|t| t.expect("rows")),
+                ));
+            }
+        }
+    }
+    for setting in settings("256MiB").chain(few("6MiB")) {
+        let (written, _) = run(&(source(folder.path(), "1s", "") + pipeline), setting);
+        let found = json_lines(&written["w.jsonl"]);
+        assert_eq!(found.len(), expected.len());
+        for (line, (device, n, sum, last, span)) in found.iter().zip(&expected) {
+            assert_eq!(line["device"], **device, "{setting:?}");
+            assert_eq!(
+                (
+                    line["n"].as_u64(),
+                    line["s"].as_i64(),
+                    line["last"].as_i64()
+                ),
+                (Some(*n), Some(*sum), Some(*last))
+            );
+            for (column, instant) in ["window_start", "window_end"].iter().zip(span) {
+                let text = line[*column].as_str().expect("a time");
+                assert_eq!(nanoseconds(text), *instant);
+            }
+        }
+    }
+}
+
+/// An instant as it is written: in UTC, with up to nine digits of a second.
+fn nanoseconds(text: &str) -> i64 {
+    let time = chrono::DateTime::parse_from_rfc3339(text).expect("a time");
+    time.timestamp_nanos_opt().expect("in range")
 }

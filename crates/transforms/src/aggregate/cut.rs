@@ -6,7 +6,9 @@ use std::collections::{BinaryHeap, VecDeque};
 
 use arrow_array::BinaryArray;
 use arrow_schema::{DataType, Field, FieldRef};
+use dataflow_core::Place;
 use dataflow_core::time::Instant;
+use dataflow_core::window::Lookback;
 
 use super::window::Windowed;
 
@@ -19,6 +21,10 @@ pub(crate) enum Kind {
     Count { size: u64, every: u64 },
     /// Neighbours that are equal in the inputs with these numbers.
     Change { of: Vec<usize> },
+    /// For each row, the rows that lead up to it.
+    Rolling(Lookback),
+    /// The rows of each file.
+    File,
 }
 
 /// Windows that follow from the rows.
@@ -27,6 +33,8 @@ pub(crate) struct Cut {
     pub(crate) kind: Kind,
     /// Whether rows have event time, and come in its order; else they come in the order of the stream.
     pub(crate) timed: bool,
+    /// Whether windows tell when they start and end.
+    pub(crate) spans: bool,
 }
 
 /// Whether a window has all its rows; only counts know.
@@ -35,7 +43,7 @@ pub(crate) const COMPLETE: &str = "window_complete";
 impl Cut {
     /// The columns that a window's row starts with.
     pub(crate) fn fields(&self) -> Vec<FieldRef> {
-        let mut fields: Vec<FieldRef> = match self.timed {
+        let mut fields: Vec<FieldRef> = match self.spans {
             true => Windowed::fields().to_vec(),
             false => Vec::new(),
         };
@@ -99,6 +107,8 @@ pub(super) struct Windows {
     /// When sessions may be over.
     timers: BinaryHeap<Reverse<(Instant, u32)>>,
     left: usize,
+    /// The file that rows came from last.
+    file: u32,
 }
 
 impl Windows {
@@ -111,6 +121,7 @@ impl Windows {
             over: Vec::new(),
             timers: BinaryHeap::new(),
             left: 0,
+            file: 0,
         }
     }
 
@@ -120,6 +131,7 @@ impl Windows {
         &mut self,
         keys: &[u32],
         at: &[Instant],
+        times: Option<&[Instant]>,
         values: Option<&BinaryArray>,
         rows: &mut Vec<u32>,
         windows: &mut Vec<u32>,
@@ -130,13 +142,21 @@ impl Windows {
         self.keys
             .resize_with(most.max(self.keys.len()), Key::default);
         for (row, (key, time)) in keys.iter().zip(at).enumerate() {
+            if matches!(self.kind, Kind::File) {
+                self.file(Place(*time as u64).split());
+            }
+            let happened = times.map_or(*time, |times| times[row]);
             let value = values.map(|values| values.value(row));
-            self.one(*key, *time, value);
+            self.one(*key, *time, happened, value);
             for window in &self.keys[*key as usize].open {
                 rows.push(row as u32);
                 windows.push(*window);
                 let window = &mut self.list[*window as usize];
-                window.last = *time;
+                window.last = match self.kind {
+                    Kind::File => window.last.max(happened),
+                    _ => happened,
+                };
+                window.first = window.first.min(happened);
                 window.rows += 1;
             }
             if let Kind::Count { size, .. } = self.kind {
@@ -150,8 +170,22 @@ impl Windows {
         }
     }
 
+    /// Ends the windows of the file before this one: its rows have all come.
+    fn file(&mut self, file: u32) {
+        if file == self.file {
+            return;
+        }
+        for key in &mut self.keys {
+            for window in key.open.drain(..) {
+                self.list[window as usize].state = State::Over(Instant::from(self.file), true);
+                self.over.push(window);
+            }
+        }
+        self.file = file;
+    }
+
     /// Ends the windows that a row does not belong to, and begins those that it is the first of.
-    fn one(&mut self, key: u32, time: Instant, value: Option<&[u8]>) {
+    fn one(&mut self, key: u32, time: Instant, happened: Instant, value: Option<&[u8]>) {
         let rows = self.keys[key as usize].rows;
         self.keys[key as usize].rows += 1;
         let open = self.keys[key as usize].open.back().copied();
@@ -172,6 +206,8 @@ impl Windows {
                 }
                 !same
             }
+            // Such rows are looked back at, not cut.
+            (Kind::Rolling(_) | Kind::File, Some(_)) => false,
         };
         if !begins {
             return;
@@ -184,8 +220,8 @@ impl Windows {
         self.list.push(Window {
             key,
             number: rows,
-            first: time,
-            last: time,
+            first: happened,
+            last: happened,
             rows: 0,
             stayed: false,
             state: State::Open,
@@ -236,10 +272,11 @@ impl Windows {
             if of.state != State::Open {
                 continue;
             }
-            of.stayed = !matches!(self.kind, Kind::Session { .. });
+            of.stayed = !matches!(self.kind, Kind::Session { .. } | Kind::File);
             let complete = !matches!(self.kind, Kind::Count { .. });
             let at = match self.kind {
                 Kind::Session { gap } => of.last.saturating_add(gap).saturating_add(1),
+                Kind::File => Instant::from(self.file),
                 _ => of.last,
             };
             self.end(window, at, complete);
@@ -312,7 +349,7 @@ impl Windows {
     /// If most keys have no window and nothing is to be remembered of them: those that have, who from now on are numbered in this
     /// order.
     pub(super) fn renumbered_keys(&mut self) -> Option<Vec<u32>> {
-        if !matches!(self.kind, Kind::Session { .. }) || self.keys.len() < FEW {
+        if !matches!(self.kind, Kind::Session { .. } | Kind::File) || self.keys.len() < FEW {
             return None;
         }
         let mut used = vec![false; self.keys.len()];

@@ -15,6 +15,8 @@ mod pairs;
 mod partial;
 mod parts;
 mod passing;
+mod rolled;
+mod rolling;
 mod sequence;
 mod sliding;
 mod total;
@@ -31,7 +33,7 @@ use dataflow_core::component::TransformConfig;
 use dataflow_core::order::Keys;
 use dataflow_core::plan::envelope;
 use dataflow_core::transform::{Columns, Emits, Input, Port, Route};
-use dataflow_core::window::{Window, Written};
+use dataflow_core::window::{Lookback, Window, Written};
 use dataflow_core::{Check, Configured, Info, Located, StagePlan, Transform};
 use dataflow_expressions::{Computations, Expression};
 use schemars::JsonSchema;
@@ -163,7 +165,10 @@ impl Aggregate {
             value: (),
             span: written.span(),
         };
-        let needs_time = matches!(window, Window::Grid(_) | Window::Session { .. });
+        let needs_time = matches!(
+            window,
+            Window::Grid(_) | Window::Session { .. } | Window::Rolling(Lookback::Span(_))
+        );
         if !input.timed && needs_time {
             let message = format!(
                 "windows need event time, and the rows of `{}` have none",
@@ -181,14 +186,15 @@ impl Aggregate {
             Window::Change { of } => cut::Kind::Change {
                 of: changing(&of, &input.schema, inputs, check)?,
             },
-            Window::Rolling(_) | Window::File => {
-                check.error_at(&at, "this window is not available here yet", None);
-                return None;
-            }
+            Window::Rolling(lookback) => cut::Kind::Rolling(lookback),
+            Window::File => cut::Kind::File,
         };
+        // Files follow one another as their paths do, whatever time it is in them.
+        let timed = input.timed && !matches!(kind, cut::Kind::File);
         Some(Windows::Cut(Cut {
             kind,
-            timed: input.timed,
+            timed,
+            spans: input.timed,
         }))
     }
 
@@ -359,7 +365,10 @@ impl Transform for Checked {
             };
         }
         if let Some(cut) = &self.work.cut {
-            return sequence::stages(&self.work, cut);
+            return match cut.kind {
+                cut::Kind::Rolling(lookback) => rolled::stages(&self.work, lookback, cut.timed),
+                _ => sequence::stages(&self.work, cut),
+            };
         }
         if self.work.calls.order_class() > OrderClass::Place {
             return in_order::stages(&self.work);

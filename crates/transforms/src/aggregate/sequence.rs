@@ -71,7 +71,8 @@ pub(super) fn stages_by_time(work: &Arc<Work>) -> Vec<StagePlan> {
     vec![first(work, true), last]
 }
 
-fn first(work: &Arc<Work>, timed: bool) -> StagePlan {
+/// The first of the stages of whatever takes rows in order.
+pub(super) fn first(work: &Arc<Work>, timed: bool) -> StagePlan {
     let of = Arc::clone(work);
     let mut first = StagePlan::local("keys and inputs", move |context| {
         Given::new(&context, &of, timed)
@@ -209,7 +210,7 @@ struct Sequence {
 }
 
 /// What a batch of keys and inputs looks like without dictionaries.
-fn plain_schema(work: &Work) -> SchemaRef {
+pub(super) fn plain_schema(work: &Work) -> SchemaRef {
     let keys = work.types.iter().cloned().zip(0..);
     let keys = keys.map(|(data_type, at)| Field::new(format!("key.{at}"), data_type, true));
     let inputs = work.inputs.iter().zip(0..);
@@ -273,15 +274,7 @@ impl Sequence {
             }
             false => self.keys.assign(keys, &mut self.assigned)?,
         }
-        let at: Vec<Instant> = match (self.cut.timed, batch.times()) {
-            (true, Some(times)) => times.at().to_vec(),
-            (false, _) => {
-                let place = |row| batch.places().get(row).map(|place| place.0 as Instant);
-                let places: Option<Vec<Instant>> = (0..batch.len()).map(place).collect();
-                places.ok_or_else(|| Error::internal("rows came without places to be cut"))?
-            }
-            _ => return Err(Error::internal("rows came without event time to be cut")),
-        };
+        let at = positions(batch, self.cut.timed)?;
         let values = match (&self.values, &self.cut.kind) {
             (Some(keys), Kind::Change { of }) => {
                 let of: Vec<ArrayRef> =
@@ -291,8 +284,12 @@ impl Sequence {
             _ => None,
         };
         let (rows, windows) = &mut self.pairs;
+        let times = batch
+            .times()
+            .filter(|_| self.cut.spans)
+            .map(|times| &times.at()[..]);
         self.windows
-            .take(&self.assigned, &at, values.as_ref(), rows, windows);
+            .take(&self.assigned, &at, times, values.as_ref(), rows, windows);
         self.states.resize(self.windows.list.len());
         let first = Place::new(0, self.numbered)?;
         self.numbered += batch.len() as u64;
@@ -398,12 +395,14 @@ impl Sequence {
         let each = || some.iter().map(|window| &list[*window as usize]);
         let mut columns: Vec<ArrayRef> = Vec::new();
         let mut times = None;
-        if self.cut.timed {
+        if self.cut.spans {
             let column = |instants: Vec<Instant>| -> ArrayRef {
                 Arc::new(TimestampNanosecondArray::from(instants).with_timezone("UTC"))
             };
             columns.push(column(each().map(|window| window.first).collect()));
             columns.push(column(each().map(|window| window.last).collect()));
+        }
+        if self.cut.timed {
             let happened = each().map(|window| match (&self.cut.kind, window.state) {
                 (Kind::Session { .. }, State::Over(at, _)) => at - 1,
                 _ => window.last,
@@ -447,6 +446,21 @@ impl Sequence {
             }
         }
         Ok(())
+    }
+}
+
+/// What the order of rows goes by: when they happened or, where they have no time, where they stand.
+pub(super) fn positions(batch: &Batch, timed: bool) -> Result<Vec<Instant>> {
+    match (timed, batch.times()) {
+        (true, Some(times)) => Ok(times.at().to_vec()),
+        (false, _) => {
+            let place = |row| batch.places().get(row).map(|place| place.0 as Instant);
+            let places: Option<Vec<Instant>> = (0..batch.len()).map(place).collect();
+            places.ok_or_else(|| Error::internal("rows came without places to be taken in order"))
+        }
+        _ => Err(Error::internal(
+            "rows came without event time to be taken in order",
+        )),
     }
 }
 

@@ -551,3 +551,81 @@ fn calls_that_mind_the_order_get_it_in_windows_of_time() {
         }
     }
 }
+
+#[test]
+fn rolling_windows_are_those_of_the_model() {
+    for (size, rows_back, span, timed) in [
+        ("1", Some(1), None, true),
+        ("7", Some(7), None, true),
+        ("100", Some(100), None, true),
+        ("100", Some(100), None, false),
+        ("\"10s\"", None, Some(10 * SECOND), true),
+        ("\"2m\"", None, Some(120 * SECOND), true),
+    ] {
+        let mut rows = some_rows(600, if span.is_some() { 1000 } else { 0 });
+        // Several rows of a key at one instant.
+        rows.times
+            .iter_mut()
+            .for_each(|time| *time = time.div_euclid(SECOND) * SECOND);
+        let config = format!(
+            "by = [\"device\"]\nwindow = {{ type = \"rolling\", size = {size} }}\ncompute.n = \"count(*)\"\n\
+             compute.s = \"sum(x)\"\ncompute.f = \"first(x)\"\ncompute.l = \"last(x)\"\ncompute.m = \"max(x)\"\n"
+        );
+        let aggregate = build_real_of::<Aggregate>(&config, &rows.batch, timed);
+        let (keys, late) = in_order(&rows, timed);
+        let mut expected = Vec::new();
+        for ((null, device), of_key) in &keys {
+            for (at, row) in of_key.iter().enumerate() {
+                let time = rows.times[*row];
+                let start = match (rows_back, span) {
+                    (Some(back), _) => (at + 1usize).saturating_sub(back),
+                    (_, Some(span)) => {
+                        of_key.partition_point(|row| rows.times[*row] <= time - span)
+                    }
+                    _ => 0,
+                };
+                let window = &of_key[start..=at];
+                let values = || window.iter().map(|row| rows.values[*row]);
+                let order = if timed {
+                    (time, *null, device.clone(), *row)
+                } else {
+                    (0, false, None, *row)
+                };
+                let of_window = (
+                    *null,
+                    device.clone(),
+                    if timed { rows.times[window[0]] } else { 0 },
+                    if timed { time } else { 0 },
+                    window.len() as i64,
+                    values().sum::<i64>(),
+                    rows.values[window[0]],
+                    rows.values[*row],
+                    true,
+                );
+                expected.push((order, (of_window, values().max())));
+            }
+        }
+        expected.sort();
+        for drive in drives() {
+            let timing = timed.then_some(Timing {
+                times: &rows.times,
+                rule: RULE,
+            });
+            let outcome = drive
+                .run_timed(aggregate.as_ref(), &rows.batch, timing)
+                .expect("runs");
+            let batch = outcome.rows();
+            let found = cuts_of(&batch, timed);
+            let most = batch["m"].as_primitive::<Int64Type>();
+            assert_eq!(found.len(), expected.len(), "{size} {drive:?}");
+            for (at, (found, (_, expected))) in found.into_iter().zip(&expected).enumerate() {
+                assert_eq!(
+                    (found, Some(most.value(at))),
+                    *expected,
+                    "{at} {size} {drive:?}"
+                );
+            }
+            assert_eq!(outcome.late.len(), late.len());
+        }
+    }
+}
