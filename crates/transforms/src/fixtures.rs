@@ -76,24 +76,25 @@ fn node(value: &toml::Value) -> Node {
 }
 
 /// What is wrong with a component's example.
-pub(crate) fn component_problems(component: &Component, input: &RecordBatch) -> Vec<String> {
-    let (_, problems) = made(component, component.info.example, input, &catalog());
+pub(crate) fn component_problems(component: &Component, inputs: &[&RecordBatch]) -> Vec<String> {
+    let inputs = &inputs[..=component.tables.len()];
+    let (_, problems) = made(component, component.info.example, inputs, &catalog());
     let messages = problems.list().iter().map(|p| p.message.clone());
     messages.collect()
 }
 
 fn checked<C: TransformConfig>(
     config: &str,
-    input: &RecordBatch,
+    inputs: &[&RecordBatch],
     catalog: &[Component],
 ) -> (Option<Arc<dyn Transform>>, Problems) {
-    made(&Component::transform::<C>(), config, input, catalog)
+    made(&Component::transform::<C>(), config, inputs, catalog)
 }
 
 fn made(
     component: &Component,
     config: &str,
-    input: &RecordBatch,
+    inputs: &[&RecordBatch],
     catalog: &[Component],
 ) -> (Option<Arc<dyn Transform>>, Problems) {
     let table: toml::Table = config.parse().expect("TOML");
@@ -110,11 +111,13 @@ fn made(
             run_time: 0,
             problems: &mut problems,
         };
-        let inputs = [Input {
-            from: vec!["before".into()],
+        let names = ["before", "table"].into_iter();
+        let input = |(name, input): (&str, &&RecordBatch)| Input {
+            from: vec![name.into()],
             schema: input.schema(),
             timed: true,
-        }];
+        };
+        let inputs: Vec<Input> = names.zip(inputs).map(input).collect();
         let Build::Transform(build) = &component.build else {
             panic!("{component:?} is no transform");
         };
@@ -130,7 +133,15 @@ fn made(
 
 /// The transform that a configuration makes of this input.
 pub(crate) fn build<C: TransformConfig>(config: &str, input: &RecordBatch) -> Arc<dyn Transform> {
-    let (built, problems) = checked::<C>(config, input, &catalog());
+    build_of::<C>(config, &[input])
+}
+
+/// The transform that a configuration makes of these inputs.
+pub(crate) fn build_of<C: TransformConfig>(
+    config: &str,
+    inputs: &[&RecordBatch],
+) -> Arc<dyn Transform> {
+    let (built, problems) = checked::<C>(config, inputs, &catalog());
     built.unwrap_or_else(|| panic!("{config}: {problems:?}"))
 }
 
@@ -141,13 +152,21 @@ pub(crate) fn build_real<C: TransformConfig>(
 ) -> Arc<dyn Transform> {
     let mut catalog = dataflow_accumulators::list();
     catalog.extend(dataflow_windowing::list());
-    let (built, problems) = checked::<C>(config, input, &catalog);
+    let (built, problems) = checked::<C>(config, &[input], &catalog);
     built.unwrap_or_else(|| panic!("{config}: {problems:?}"))
 }
 
 /// What is wrong with a configuration.
 pub(crate) fn problems<C: TransformConfig>(config: &str, input: &RecordBatch) -> Vec<String> {
-    let (_, problems) = checked::<C>(config, input, &catalog());
+    problems_of::<C>(config, &[input])
+}
+
+/// What is wrong with a configuration over these inputs.
+pub(crate) fn problems_of<C: TransformConfig>(
+    config: &str,
+    inputs: &[&RecordBatch],
+) -> Vec<String> {
+    let (_, problems) = checked::<C>(config, inputs, &catalog());
     problems.list().iter().map(|p| p.message.clone()).collect()
 }
 

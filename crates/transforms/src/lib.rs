@@ -8,7 +8,9 @@ mod columns;
 mod config;
 mod describe;
 mod filter;
+mod join;
 mod limit;
+mod matching;
 mod one_group;
 mod route;
 mod select;
@@ -26,6 +28,7 @@ pub fn list() -> Vec<Component> {
         Component::transform::<aggregate::Aggregate>(),
         Component::transform::<describe::Describe>(),
         Component::transform::<filter::Filter>(),
+        Component::transform::<join::Join>(),
         Component::transform::<limit::Limit>(),
         Component::transform::<route::Route>(),
         Component::transform::<select::Select>(),
@@ -63,10 +66,11 @@ mod tests {
     #[test]
     fn examples_are_complete_and_valid() {
         let input = crate::fixtures::rows(
-            "temperature:f64 vibration:f64 device team cost:f64 raw Test_Time(s):f64 voltage:f64 current:f64 readings:list",
+            "temperature:f64 vibration:f64 device team region cost:f64 raw Test_Time(s):f64 voltage:f64 current:f64 readings:list",
         );
+        let table = crate::fixtures::rows("area price:f64 start:time end:time");
         for component in super::list() {
-            let problems = crate::fixtures::component_problems(&component, &input);
+            let problems = crate::fixtures::component_problems(&component, &[&input, &table]);
             assert!(problems.is_empty(), "{}: {problems:?}", component.info.name);
         }
     }
