@@ -7,6 +7,7 @@ use arrow_array::cast::AsArray;
 use arrow_array::types::{Float64Type, Int64Type};
 use arrow_array::{Array, ArrayRef, Float64Array, Int64Array, ListArray, RecordBatch};
 use arrow_buffer::{OffsetBuffer, ScalarBuffer};
+use arrow_cast::display::{ArrayFormatter, FormatOptions};
 use arrow_schema::{DataType, Field, FieldRef};
 use dataflow_core::accumulator::{Accepted, Call, CallProblem, OrderClass, Reading};
 use dataflow_core::component::{Build, Component, TransformConfig};
@@ -26,6 +27,21 @@ pub(crate) fn plain(rows: &RecordBatch) -> Vec<ArrayRef> {
     let plain =
         columns.map(|c| crate::columns::in_type(c, &crate::columns::plain_type(c.data_type())));
     plain.collect::<Result<Vec<_>>>().expect("unpacks")
+}
+
+/// Rows as lines of what they show.
+pub(crate) fn lines(rows: &RecordBatch) -> Vec<String> {
+    let columns = plain(rows);
+    let options = FormatOptions::default().with_null("-");
+    let formats = columns
+        .iter()
+        .map(|column| ArrayFormatter::try_new(column.as_ref(), &options).expect("shown"));
+    let formats: Vec<_> = formats.collect();
+    let line = |row: usize| {
+        let cells = formats.iter().map(|format| format.value(row).to_string());
+        cells.collect::<Vec<_>>().join(" ")
+    };
+    (0..rows.num_rows()).map(line).collect()
 }
 
 /// Workers, batch sizes, pauses and memories that must not change a result.

@@ -10,6 +10,7 @@ mod describe;
 mod filter;
 mod join;
 mod limit;
+mod lookup;
 mod matching;
 mod one_group;
 mod route;
@@ -30,6 +31,7 @@ pub fn list() -> Vec<Component> {
         Component::transform::<filter::Filter>(),
         Component::transform::<join::Join>(),
         Component::transform::<limit::Limit>(),
+        Component::transform::<lookup::Lookup>(),
         Component::transform::<route::Route>(),
         Component::transform::<select::Select>(),
         Component::transform::<sort::Sort>(),

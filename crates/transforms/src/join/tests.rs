@@ -1,26 +1,10 @@
 use std::fmt::Write as _;
 
 use arrow_array::RecordBatch;
-use arrow_cast::display::{ArrayFormatter, FormatOptions};
 use dataflow_testkit::{Drive, Side as Rows};
 
 use super::*;
-use crate::fixtures::{build_of, drives, plain, problems_of, rows};
-
-/// Rows as lines.
-fn lines(rows: &RecordBatch) -> Vec<String> {
-    let columns = plain(rows);
-    let options = FormatOptions::default().with_null("-");
-    let formats = columns
-        .iter()
-        .map(|column| ArrayFormatter::try_new(column.as_ref(), &options).expect("shown"));
-    let formats: Vec<_> = formats.collect();
-    let line = |row: usize| {
-        let cells = formats.iter().map(|format| format.value(row).to_string());
-        cells.collect::<Vec<_>>().join(" ")
-    };
-    (0..rows.num_rows()).map(line).collect()
-}
+use crate::fixtures::{build_of, drives, lines, problems_of, rows};
 
 /// Runs a join in every way that must not matter.
 fn check(config: &str, main: &RecordBatch, table: &RecordBatch, expected: &[String]) {
