@@ -7,6 +7,7 @@ use arrow_array::cast::AsArray;
 use arrow_array::types::{Float64Type, Int64Type};
 use arrow_array::{Array, ArrayRef, Float64Array, Int64Array, ListArray, RecordBatch};
 use arrow_buffer::{OffsetBuffer, ScalarBuffer};
+use arrow_cast::display::{ArrayFormatter, FormatOptions};
 use arrow_schema::{DataType, Field, FieldRef};
 use dataflow_core::accumulator::{Accepted, Call, CallProblem, OrderClass, Reading};
 use dataflow_core::component::{Build, Component, TransformConfig};
@@ -26,6 +27,21 @@ pub(crate) fn plain(rows: &RecordBatch) -> Vec<ArrayRef> {
     let plain =
         columns.map(|c| crate::columns::in_type(c, &crate::columns::plain_type(c.data_type())));
     plain.collect::<Result<Vec<_>>>().expect("unpacks")
+}
+
+/// Rows as lines of what they show.
+pub(crate) fn lines(rows: &RecordBatch) -> Vec<String> {
+    let columns = plain(rows);
+    let options = FormatOptions::default().with_null("-");
+    let formats = columns
+        .iter()
+        .map(|column| ArrayFormatter::try_new(column.as_ref(), &options).expect("shown"));
+    let formats: Vec<_> = formats.collect();
+    let line = |row: usize| {
+        let cells = formats.iter().map(|format| format.value(row).to_string());
+        cells.collect::<Vec<_>>().join(" ")
+    };
+    (0..rows.num_rows()).map(line).collect()
 }
 
 /// Workers, batch sizes, pauses and memories that must not change a result.
@@ -76,24 +92,26 @@ fn node(value: &toml::Value) -> Node {
 }
 
 /// What is wrong with a component's example.
-pub(crate) fn component_problems(component: &Component, input: &RecordBatch) -> Vec<String> {
-    let (_, problems) = made(component, component.info.example, input, true, &catalog());
+pub(crate) fn component_problems(component: &Component, inputs: &[&RecordBatch]) -> Vec<String> {
+    let inputs = &inputs[..=component.tables.len()];
+    let example = component.info.example;
+    let (_, problems) = made(component, example, inputs, true, &catalog());
     let messages = problems.list().iter().map(|p| p.message.clone());
     messages.collect()
 }
 
 fn checked<C: TransformConfig>(
     config: &str,
-    input: &RecordBatch,
+    inputs: &[&RecordBatch],
     catalog: &[Component],
 ) -> (Option<Arc<dyn Transform>>, Problems) {
-    made(&Component::transform::<C>(), config, input, true, catalog)
+    made(&Component::transform::<C>(), config, inputs, true, catalog)
 }
 
 fn made(
     component: &Component,
     config: &str,
-    input: &RecordBatch,
+    inputs: &[&RecordBatch],
     timed: bool,
     catalog: &[Component],
 ) -> (Option<Arc<dyn Transform>>, Problems) {
@@ -111,11 +129,13 @@ fn made(
             run_time: 0,
             problems: &mut problems,
         };
-        let inputs = [Input {
-            from: vec!["before".into()],
+        let names = ["before", "table"].into_iter();
+        let input = |(name, input): (&str, &&RecordBatch)| Input {
+            from: vec![name.into()],
             schema: input.schema(),
             timed,
-        }];
+        };
+        let inputs: Vec<Input> = names.zip(inputs).map(input).collect();
         let Build::Transform(build) = &component.build else {
             panic!("{component:?} is no transform");
         };
@@ -131,7 +151,15 @@ fn made(
 
 /// The transform that a configuration makes of this input.
 pub(crate) fn build<C: TransformConfig>(config: &str, input: &RecordBatch) -> Arc<dyn Transform> {
-    let (built, problems) = checked::<C>(config, input, &catalog());
+    build_of::<C>(config, &[input])
+}
+
+/// The transform that a configuration makes of these inputs.
+pub(crate) fn build_of<C: TransformConfig>(
+    config: &str,
+    inputs: &[&RecordBatch],
+) -> Arc<dyn Transform> {
+    let (built, problems) = checked::<C>(config, inputs, &catalog());
     built.unwrap_or_else(|| panic!("{config}: {problems:?}"))
 }
 
@@ -152,13 +180,21 @@ pub(crate) fn build_real_of<C: TransformConfig>(
     let mut catalog = dataflow_accumulators::list();
     catalog.extend(dataflow_windowing::list());
     let component = Component::transform::<C>();
-    let (built, problems) = made(&component, config, input, timed, &catalog);
+    let (built, problems) = made(&component, config, &[input], timed, &catalog);
     built.unwrap_or_else(|| panic!("{config}: {problems:?}"))
 }
 
 /// What is wrong with a configuration.
 pub(crate) fn problems<C: TransformConfig>(config: &str, input: &RecordBatch) -> Vec<String> {
-    let (_, problems) = checked::<C>(config, input, &catalog());
+    problems_of::<C>(config, &[input])
+}
+
+/// What is wrong with a configuration over these inputs.
+pub(crate) fn problems_of<C: TransformConfig>(
+    config: &str,
+    inputs: &[&RecordBatch],
+) -> Vec<String> {
+    let (_, problems) = checked::<C>(config, inputs, &catalog());
     problems.list().iter().map(|p| p.message.clone()).collect()
 }
 

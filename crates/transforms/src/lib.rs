@@ -9,7 +9,10 @@ mod config;
 mod describe;
 mod filter;
 mod in_time;
+mod join;
 mod limit;
+mod lookup;
+mod matching;
 mod one_group;
 mod route;
 mod select;
@@ -27,7 +30,9 @@ pub fn list() -> Vec<Component> {
         Component::transform::<aggregate::Aggregate>(),
         Component::transform::<describe::Describe>(),
         Component::transform::<filter::Filter>(),
+        Component::transform::<join::Join>(),
         Component::transform::<limit::Limit>(),
+        Component::transform::<lookup::Lookup>(),
         Component::transform::<route::Route>(),
         Component::transform::<select::Select>(),
         Component::transform::<sort::Sort>(),
@@ -64,10 +69,11 @@ mod tests {
     #[test]
     fn examples_are_complete_and_valid() {
         let input = crate::fixtures::rows(
-            "temperature:f64 vibration:f64 device team cost:f64 raw Test_Time(s):f64 voltage:f64 current:f64 readings:list",
+            "temperature:f64 vibration:f64 device team region cost:f64 raw Test_Time(s):f64 voltage:f64 current:f64 readings:list",
         );
+        let table = crate::fixtures::rows("area price:f64 start:time end:time");
         for component in super::list() {
-            let problems = crate::fixtures::component_problems(&component, &input);
+            let problems = crate::fixtures::component_problems(&component, &[&input, &table]);
             assert!(problems.is_empty(), "{}: {problems:?}", component.info.name);
         }
     }
