@@ -10,6 +10,7 @@ pub mod component;
 pub mod config;
 pub mod error;
 pub mod external;
+pub mod in_time;
 pub mod memory;
 pub mod order;
 mod part;

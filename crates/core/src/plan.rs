@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::sink::Target;
 use crate::transform::{Emits, Port};
-use crate::{Sink, Source, Transform};
+use crate::{Sink, Source, TimeRule, Transform};
 
 /// A checked pipeline.
 #[derive(Clone, Default)]
@@ -29,6 +29,56 @@ impl Plan {
         self.nodes.iter().filter(prints).count()
     }
 
+    /// Whether the rows of an output have event time.
+    pub fn is_timed(&self, output: PortRef) -> bool {
+        match output.port {
+            PortIndex::Declared(port) => self.nodes[output.node].ports[port].timed,
+            PortIndex::Errors => false,
+        }
+    }
+
+    /// Whether a node's inputs are put together in the order of time, where their order counts: if all of several have it.
+    pub fn meets_in_time(&self, node: usize) -> bool {
+        let inputs = self.nodes[node].inputs.first();
+        inputs.is_some_and(|all| all.len() > 1 && all.iter().all(|input| self.is_timed(*input)))
+    }
+
+    /// How the event times of each node count, if it is a source and they do: that is, if something that is connected to it, in
+    /// whatever way, goes by watermarks. All that is connected has its watermarks in common.
+    pub fn times(&self) -> Vec<Option<SourceTime>> {
+        let (in_order, wants) = (self.nodes_in_order(false), self.nodes_in_order(true));
+        let mut groups: Vec<usize> = (0..self.nodes.len()).collect();
+        for (index, node) in self.nodes.iter().enumerate() {
+            for input in node.inputs.iter().flatten() {
+                let (here, there) = (groups[index], groups[input.node]);
+                let moved = groups.iter_mut().filter(|group| **group == there);
+                moved.for_each(|group| *group = here);
+            }
+        }
+        let acts = |index: usize| match &self.nodes[index].work {
+            Work::Transform(transform) => {
+                let mut stages = transform.stages().into_iter();
+                stages.any(|stage| stage.timed) || (wants[index] && self.meets_in_time(index))
+            }
+            Work::Sink(_) => self.meets_in_time(index),
+            Work::Source(_) => false,
+        };
+        let acting = (0..self.nodes.len()).filter(|index| acts(*index));
+        let acting: Vec<usize> = acting.map(|index| groups[index]).collect();
+        let time = |index: usize| {
+            let Work::Source(source) = &self.nodes[index].work else {
+                return None;
+            };
+            let rule = source.time().filter(|_| acting.contains(&groups[index]))?;
+            Some(SourceTime {
+                rule,
+                group: groups[index],
+                aligned: !in_order[index],
+            })
+        };
+        (0..self.nodes.len()).map(time).collect()
+    }
+
     /// For each node, whether its output reaches, through stages that keep order, one that takes rows in order. Bad rows count
     /// as output if `errors` says so.
     pub fn nodes_in_order(&self, errors: bool) -> Vec<bool> {
@@ -43,7 +93,9 @@ impl Plan {
                     }
                 };
                 if passes {
-                    let from = from.iter();
+                    // Rows that are put in the order of time may come in any.
+                    let met = input == 0 && self.meets_in_time(index);
+                    let from = from.iter().filter(|_| !met);
                     for from in from.filter(|from| errors || from.port != PortIndex::Errors) {
                         wants[from.node] = true;
                     }
@@ -98,6 +150,17 @@ pub fn takes_in_order(transform: &dyn Transform, input: usize, behind: bool) -> 
         .count();
     stages.iter().take(kept + 1).any(|stage| stage.ordered)
         || (input == 0 && kept == stages.len() && behind)
+}
+
+/// How the event times of a source count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SourceTime {
+    /// What the source says of them.
+    pub rule: TimeRule,
+    /// The sources with the same number have their watermarks in common.
+    pub group: usize,
+    /// Whether its splits may be read aligned in time, rather than one behind the other.
+    pub aligned: bool,
 }
 
 /// A component in a plan.

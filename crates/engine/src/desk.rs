@@ -15,8 +15,9 @@ use std::thread::JoinHandle;
 
 use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 use dataflow_core::memory::{Charge, Gauge};
+use dataflow_core::plan::SourceTime;
 use dataflow_core::time::{BEGINNING, END, Instant, Newest};
-use dataflow_core::{Cutter, Piece, Place, Result, Source, Split, TimeRule};
+use dataflow_core::{Cutter, Piece, Place, Result, Source, Split};
 use timely::dataflow::operators::Capability;
 use timely::scheduling::SyncActivator;
 
@@ -48,20 +49,9 @@ pub struct DeskSource {
     /// The number of its first split among all splits of the run.
     pub first_split: u32,
     /// Where its event times count: how.
-    pub time: Option<DeskTime>,
+    pub time: Option<SourceTime>,
     /// The sources that are read to their end before it begins.
     pub behind: Vec<usize>,
-}
-
-/// How the event times of a source count.
-#[derive(Clone, Copy, Debug)]
-pub struct DeskTime {
-    /// What the source says of them.
-    pub rule: TimeRule,
-    /// The sources with the same number have their watermarks in common: what reads them is connected.
-    pub group: usize,
-    /// Whether its splits may be read aligned in time, rather than one behind the other.
-    pub aligned: bool,
 }
 
 /// What the desk needs to know.
@@ -94,7 +84,7 @@ enum Cut {
 struct Open {
     node: usize,
     right: Option<Capability<u64>>,
-    time: Option<DeskTime>,
+    time: Option<SourceTime>,
     clock: Option<Clock>,
     /// Where splits are asked for rather than taken as they come: how.
     asks: Option<Asks>,
@@ -144,7 +134,8 @@ impl Desk {
                     false => bounded(CUT_AHEAD),
                 };
                 let (splits, asked) = unbounded();
-                let clock = |time: DeskTime| Clock::new(time.rule, source.splits.len(), OPEN_FILES);
+                let clock =
+                    |time: SourceTime| Clock::new(time.rule, source.splits.len(), OPEN_FILES);
                 open.push(Open {
                     node: source.node,
                     right: Some(right),
@@ -514,7 +505,7 @@ struct CutterThread {
     /// The splits' names.
     names: Vec<Arc<str>>,
     first_split: u32,
-    time: Option<DeskTime>,
+    time: Option<SourceTime>,
     /// The splits of which the next piece is asked for.
     asked: Receiver<usize>,
     out: Sender<Cut>,

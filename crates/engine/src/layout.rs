@@ -3,12 +3,12 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use dataflow_core::plan::{Plan, PlanNode, PortIndex, PortRef, Work};
+use dataflow_core::plan::{Plan, PlanNode, PortIndex, PortRef, SourceTime, Work};
 use dataflow_core::transform::{Emits, MakeStage};
 use dataflow_core::{Batch, Flow, Output, Result, Sink, Stage};
 
 use crate::by_place::ByPlace;
-use crate::desk::DeskTime;
+use crate::by_time::ByTime;
 use crate::message::Address;
 
 mod chain;
@@ -141,7 +141,7 @@ pub struct Layout {
     /// The nodes that are sources, in the plan's order.
     pub sources: Vec<usize>,
     /// How the event times of each source count, if they do.
-    pub times: Vec<Option<DeskTime>>,
+    pub times: Vec<Option<SourceTime>>,
 }
 
 struct Maker<'a> {
@@ -154,7 +154,7 @@ struct Maker<'a> {
     places: HashMap<OutputRef, Option<usize>>,
     wants_order: Vec<bool>,
     /// How the event times of each node count, if it is a source and they do.
-    times: Vec<Option<DeskTime>>,
+    times: Vec<Option<SourceTime>>,
     /// The operator that puts the bad rows of a node in the order of their places.
     by_place: HashMap<usize, OutputRef>,
     gathers: usize,
@@ -169,7 +169,7 @@ pub fn lay_out(plan: &Plan, workers: usize) -> Layout {
         feeds: HashMap::new(),
         places: HashMap::new(),
         wants_order: plan.nodes_in_order(true),
-        times: times(plan),
+        times: plan.times(),
         by_place: HashMap::new(),
         gathers: 0,
     };
@@ -179,49 +179,6 @@ pub fn lay_out(plan: &Plan, workers: usize) -> Layout {
     let sources = maker.layout.sources.iter();
     maker.layout.times = sources.map(|source| maker.times[*source]).collect();
     maker.layout
-}
-
-/// How the event times of the sources count. Those that are connected, in whatever way, have their watermarks in common; where
-/// none of what is connected acts on watermarks, times do not count.
-fn times(plan: &Plan) -> Vec<Option<DeskTime>> {
-    let wants_order = plan.nodes_in_order(false);
-    let mut groups: Vec<usize> = (0..plan.nodes.len()).collect();
-    for (index, node) in plan.nodes.iter().enumerate() {
-        for input in node.inputs.iter().flatten() {
-            let (here, there) = (groups[index], groups[input.node]);
-            groups
-                .iter_mut()
-                .filter(|g| **g == there)
-                .for_each(|g| *g = here);
-        }
-    }
-    let acts = |node: &PlanNode| match &node.work {
-        Work::Transform(transform) => {
-            let inputs = 0..node.inputs.len();
-            let own = inputs.flat_map(|input| transform.before(input));
-            own.chain(transform.stages()).any(|stage| stage.timed)
-        }
-        _ => false,
-    };
-    let acting: Vec<usize> = plan
-        .nodes
-        .iter()
-        .zip(&groups)
-        .filter(|(node, _)| acts(node))
-        .map(|(_, group)| *group)
-        .collect();
-    let time = |index: usize| {
-        let Work::Source(source) = &plan.nodes[index].work else {
-            return None;
-        };
-        let rule = source.time().filter(|_| acting.contains(&groups[index]))?;
-        Some(DeskTime {
-            rule,
-            group: groups[index],
-            aligned: !wants_order[index],
-        })
-    };
-    (0..plan.nodes.len()).map(time).collect()
 }
 
 impl Maker<'_> {
@@ -386,6 +343,36 @@ impl Maker<'_> {
         }]
     }
 
+    /// An operator that puts the rows of several outputs in the order of their time.
+    fn meet_in_time(&mut self, index: usize, node: &PlanNode, from: Vec<OutputRef>) -> OutputRef {
+        let mut placed = Vec::new();
+        for output in from {
+            // Rows of one instant come input after input, each in its own order, which places tell.
+            match self.depth(&[output]) {
+                Some(0) => placed.push(output),
+                _ => placed.extend(self.settle(index, node, vec![output])),
+            }
+        }
+        let name = format!("{}: in the order of time", node.id);
+        let make: MakeStage = Arc::new(|context| Ok(Box::new(ByTime::new(&context))));
+        let mut operator = self.blank(index, name, Job::Stage(make), 1);
+        operator.errors = None;
+        operator.address = Some(self.gather());
+        operator.reads(placed, false);
+        for (feed, lane) in operator.feeds.iter_mut().zip(0..) {
+            feed.lane = Some(lane);
+        }
+        operator.stateful = true;
+        operator.amplifies = true;
+        operator.lines = Lines::Unknown;
+        operator.last = false;
+        let added = self.add(operator, None);
+        OutputRef {
+            operator: added,
+            output: 0,
+        }
+    }
+
     /// How deep the inputs' places are marked by unions; none if some have no places.
     fn depth(&self, inputs: &[OutputRef]) -> Option<usize> {
         let depths: Option<Vec<usize>> = inputs
@@ -398,7 +385,10 @@ impl Maker<'_> {
     fn sink(&mut self, index: usize, node: &PlanNode, sink: &Arc<dyn Sink>) {
         let mut operator = self.blank(index, node.id.to_string(), Job::Write(Arc::clone(sink)), 0);
         let read: Vec<PortRef> = node.inputs.iter().flatten().copied().collect();
-        let inputs = self.inputs(&read);
+        let mut inputs = self.inputs(&read);
+        if self.plan.meets_in_time(index) {
+            inputs = vec![self.meet_in_time(index, node, inputs)];
+        }
         operator.address = Some(self.gather());
         operator.reads(inputs, true);
         operator.ordered = true;

@@ -6,6 +6,7 @@
 
 mod abort;
 mod by_place;
+mod by_time;
 mod clock;
 mod demand;
 mod desk;

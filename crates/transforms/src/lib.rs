@@ -8,7 +8,6 @@ mod columns;
 mod config;
 mod describe;
 mod filter;
-mod in_time;
 mod join;
 mod limit;
 mod lookup;
@@ -23,6 +22,8 @@ mod unnest;
 
 #[cfg(test)]
 mod fixtures;
+#[cfg(test)]
+mod in_time_tests;
 
 /// All transforms, by name.
 pub fn list() -> Vec<Component> {

@@ -46,8 +46,13 @@ impl Maker<'_> {
                 0 => self.wants_order[index],
                 _ => takes_in_order(transform, input, false),
             };
+            let mut outputs = self.inputs(&node.inputs[input]);
+            let meets = input == 0 && self.plan.meets_in_time(index);
+            if meets && takes_in_order(transform, 0, in_order) {
+                outputs = vec![self.meet_in_time(index, node, outputs)];
+            }
             let mut fed = Fed {
-                outputs: self.inputs(&node.inputs[input]),
+                outputs,
                 first: true,
                 in_order,
             };

@@ -358,3 +358,62 @@ fn a_stamp_is_the_newest_time_before_the_piece() {
     newest.see(&[5, 3], &RULE);
     assert_eq!(newest.horizon(&RULE), 5 - RULE.lateness);
 }
+
+#[test]
+fn several_inputs_with_time_are_put_in_its_order() {
+    fn other(x: i64) -> i64 {
+        wobbling(x) + 1
+    }
+    let sources = [
+        Timed::new(&[700, 0, 300], 40, true, wobbling),
+        Timed::new(&[500], 30, false, other),
+    ];
+    // Where each row stands in time: where it happened or, if that is too long ago, at its horizon.
+    let mut expected: Vec<(i64, usize, usize, i64)> = Vec::new();
+    for (input, source) in sources.iter().enumerate() {
+        let mut at = 0;
+        for (split, rows) in source.numbers.splits.iter().enumerate() {
+            let mut newest = Newest::default();
+            for x in (0..*rows as i64).map(|row| source.numbers.start(split) + row) {
+                let time = (source.time)(x);
+                let horizon = newest.horizon(&RULE);
+                newest.see(&[time], &RULE);
+                expected.push((time.max(horizon), input, at, x));
+                at += 1;
+            }
+        }
+    }
+    expected.sort();
+    let expected: Vec<i64> = expected.into_iter().map(|(.., x)| x).collect();
+    for (workers, memory, batch_rows) in variants() {
+        let (direct, through) = (Collect::default(), Collect::default());
+        let pass = || {
+            each(|batch, out| {
+                out.send(0, batch.clone());
+                Ok(Flow::Ready)
+            })
+        };
+        let timed = |id: &str, work: Work, inputs: &[usize]| PlanNode {
+            ports: vec![Port::main(schema()).timed(true)],
+            ..node(id, work, inputs)
+        };
+        let nodes = vec![
+            timed("a", Work::Source(Arc::clone(&sources[0]) as _), &[]),
+            timed("b", Work::Source(Arc::clone(&sources[1]) as _), &[]),
+            timed("a_on", made(vec![pass()]), &[0]),
+            timed("both", made(vec![pass()]), &[2, 1]),
+            node("out", Work::Sink(Arc::new(direct.clone())), &[0, 1]),
+            node("out2", Work::Sink(Arc::new(through.clone())), &[3]),
+        ];
+        run(nodes, workers, memory, batch_rows).expect("runs");
+        let label = format!("{workers} workers, {memory} bytes, {batch_rows} rows");
+        assert!(
+            *direct.seen.lock().expect("no panic") == expected,
+            "{label}"
+        );
+        assert!(
+            *through.seen.lock().expect("no panic") == expected,
+            "{label}"
+        );
+    }
+}

@@ -18,7 +18,7 @@ use super::rolling::Rolling;
 use super::sequence::{first, plain_schema, positions};
 use super::work::Work;
 use crate::columns::conform;
-use crate::in_time::InTime;
+use dataflow_core::in_time::InTime;
 
 /// The two stages of such an aggregation.
 pub(super) fn stages(work: &Arc<Work>, lookback: Lookback, timed: bool) -> Vec<StagePlan> {

@@ -33,7 +33,7 @@ use super::window::{LATE, text};
 use super::work::Work;
 use crate::calls::States;
 use crate::columns::conform;
-use crate::in_time::InTime;
+use dataflow_core::in_time::InTime;
 
 /// The two stages of such an aggregation.
 pub(super) fn stages(work: &Arc<Work>, cut: &Cut) -> Vec<StagePlan> {

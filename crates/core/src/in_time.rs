@@ -4,12 +4,12 @@
 //! Batches are held as they came, each sorted by itself, and give their oldest rows: nothing is copied twice, and rows that came
 //! in order are handed on as slices. What does not fit into memory goes to disk as sorted runs.
 
+use crate::external::{OpenRuns, piece_bytes, piece_rows};
+use crate::runs::{Merge, Merged};
+use crate::time::{END, Instant};
+use crate::{Batch, Error, Result, StageContext};
 use arrow_array::{BinaryArray, UInt32Array};
 use arrow_schema::SchemaRef;
-use dataflow_core::external::{OpenRuns, piece_bytes, piece_rows};
-use dataflow_core::runs::{Merge, Merged};
-use dataflow_core::time::{END, Instant};
-use dataflow_core::{Batch, Error, Result, StageContext};
 
 /// When a row may go, when it happened, and where it stands.
 type Turn = (Instant, Instant, u64);
@@ -23,7 +23,7 @@ struct Held {
 }
 
 /// Rows that go in order.
-pub(crate) struct InTime {
+pub struct InTime {
     context: StageContext,
     held: Vec<Held>,
     bytes: usize,
@@ -43,7 +43,7 @@ struct Going {
 
 impl InTime {
     /// Without rows.
-    pub(crate) fn new(context: &StageContext) -> Self {
+    pub fn new(context: &StageContext) -> Self {
         Self {
             context: context.clone(),
             held: Vec::new(),
@@ -55,25 +55,39 @@ impl InTime {
     }
 
     /// Takes rows in, which must have times and places. Each goes when the watermark is beyond its time.
-    pub(crate) fn push(&mut self, batch: Batch) -> Result<()> {
+    pub fn push(&mut self, batch: Batch) -> Result<()> {
         let times = batch.times().ok_or_else(|| without("times"))?.at().clone();
         self.push_until(batch, |row| times[row].saturating_add(1))
     }
 
+    /// The same for rows some of which are late: those go as if they had happened at their horizon.
+    ///
+    /// # Errors
+    /// As [`InTime::push`].
+    pub fn push_all(&mut self, batch: Batch) -> Result<()> {
+        let times = batch.times().ok_or_else(|| without("times"))?.clone();
+        let at = |row: usize| times.at()[row].max(times.horizon(row));
+        self.push_at(batch, |row| (at(row).saturating_add(1), at(row)))
+    }
+
     /// The same; row `i` goes, with all that go at the same watermark, when the watermark has reached `goes(i)`.
-    pub(crate) fn push_until(
-        &mut self,
-        batch: Batch,
-        goes: impl Fn(usize) -> Instant,
-    ) -> Result<()> {
+    ///
+    /// # Errors
+    /// As [`InTime::push`].
+    pub fn push_until(&mut self, batch: Batch, goes: impl Fn(usize) -> Instant) -> Result<()> {
+        let times = batch.times().ok_or_else(|| without("times"))?.at().clone();
+        self.push_at(batch, |row| (goes(row), times[row]))
+    }
+
+    fn push_at(&mut self, batch: Batch, at: impl Fn(usize) -> (Instant, Instant)) -> Result<()> {
         if batch.is_empty() {
             return Ok(());
         }
-        let times = batch.times().ok_or_else(|| without("times"))?.at().clone();
         let places = batch.places().clone();
         let turn = |row: usize| {
             let place = places.get(row).ok_or_else(|| without("places"))?;
-            Ok((goes(row), times[row], place.0))
+            let (goes, time) = at(row);
+            Ok((goes, time, place.0))
         };
         let mut turns = (0..batch.len()).map(turn).collect::<Result<Vec<Turn>>>()?;
         let mut batch = batch.with_charge(None).with_hash(None).with_order(None);
@@ -97,7 +111,7 @@ impl InTime {
     }
 
     /// Begins to let go of all rows that the watermark has passed.
-    pub(crate) fn let_go(&mut self, watermark: Instant) -> Result<()> {
+    pub fn let_go(&mut self, watermark: Instant) -> Result<()> {
         let disk = match self.runs.as_ref().is_some_and(|runs| !runs.is_empty()) {
             true => Some((bound(watermark), Merge::new(2))),
             false => None,
@@ -132,7 +146,7 @@ impl InTime {
     }
 
     /// The next rows that go, at most as many as a batch should have; none when all have gone that may.
-    pub(crate) fn next(&mut self) -> Result<Option<Batch>> {
+    pub fn next(&mut self) -> Result<Option<Batch>> {
         let Some(going) = &mut self.going else {
             return Ok(None);
         };
@@ -196,7 +210,7 @@ impl InTime {
     }
 
     /// Bytes held.
-    pub(crate) fn bytes(&self) -> usize {
+    pub fn bytes(&self) -> usize {
         self.bytes
     }
 }
@@ -283,75 +297,4 @@ fn ascending(time: Instant) -> [u8; 8] {
 fn bound(watermark: Instant) -> Option<Vec<u8>> {
     let next = watermark.checked_add(1)?;
     Some(ascending(next).to_vec())
-}
-
-#[cfg(test)]
-mod tests {
-    use std::sync::Arc;
-
-    use arrow_array::cast::AsArray;
-    use arrow_array::types::Int64Type;
-    use arrow_array::{ArrayRef, Int64Array, RecordBatch};
-    use dataflow_core::{Place, Places, Times};
-    use dataflow_testkit::MemorySpill;
-
-    use super::*;
-
-    fn context(memory: usize) -> StageContext {
-        StageContext {
-            id: "it".into(),
-            worker: 0,
-            workers: 1,
-            batch_rows: 10,
-            memory,
-            spill: Arc::new(dataflow_testkit::SharedSpill(MemorySpill::new())),
-        }
-    }
-
-    fn batch(times: &[i64], first: u64) -> Batch {
-        let column: ArrayRef = Arc::new(Int64Array::from(times.to_vec()));
-        let rows = RecordBatch::try_from_iter([("x", column)]).expect("a column");
-        Batch::new(rows)
-            .with_times(Some(Times::new(times.to_vec())))
-            .with_places(Places::From(Place(first)))
-    }
-
-    #[test]
-    fn rows_go_in_order_as_the_watermark_passes() {
-        for memory in [1, 600, 1 << 20] {
-            let mut rows = InTime::new(&context(memory));
-            let all: Vec<i64> = (0..500).map(|i| i * 10 + (i * 7919) % 90).collect();
-            let mut gone: Vec<(i64, u64)> = Vec::new();
-            for (piece, times) in all.chunks(30).enumerate() {
-                rows.push(batch(times, piece as u64 * 30)).expect("holds");
-                let watermark = times.iter().max().expect("some") - 90;
-                rows.let_go(watermark).expect("begins");
-                while let Some(batch) = rows.next().expect("goes") {
-                    let times = batch.rows().column(0).as_primitive::<Int64Type>();
-                    assert!(times.values().iter().all(|time| *time < watermark));
-                    assert_eq!(times.values(), batch.times().expect("times").at());
-                    let places =
-                        (0..batch.len()).map(|row| batch.places().get(row).expect("place").0);
-                    gone.extend(times.values().iter().copied().zip(places));
-                }
-            }
-            rows.let_go(END).expect("begins");
-            while let Some(batch) = rows.next().expect("goes") {
-                let places = (0..batch.len()).map(|row| batch.places().get(row).expect("place").0);
-                gone.extend(
-                    batch
-                        .times()
-                        .expect("times")
-                        .at()
-                        .iter()
-                        .copied()
-                        .zip(places),
-                );
-            }
-            let mut expected: Vec<(i64, u64)> = all.iter().copied().zip(0..).collect();
-            expected.sort_unstable();
-            assert_eq!(gone, expected, "{memory} bytes");
-            assert_eq!(rows.bytes(), 0);
-        }
-    }
 }
