@@ -2,7 +2,9 @@
 
 use std::fmt::Write as _;
 
-use dataflow_core::plan::{MaxErrors, OnError, Plan, PlanNode, PortIndex, PortRef, Work};
+use dataflow_core::plan::{
+    MaxErrors, OnError, Plan, PlanNode, PortIndex, PortRef, SourceTime, Work,
+};
 use dataflow_core::transform::{Emits, Route, StagePlan};
 
 use crate::check::Checked;
@@ -14,7 +16,7 @@ const LISTED: usize = 20;
 /// The plan in words, for `dataflow explain`. `texts` are the report's: secrets are taken out.
 pub fn explain(checked: &Checked, texts: &Texts) -> String {
     let plan = &checked.plan;
-    let in_order = plan.nodes_in_order(true);
+    let (times, in_order) = (plan.times(), plan.nodes_in_order(true));
     let mut text = String::new();
     for (at, node) in plan.nodes.iter().enumerate() {
         let _ = writeln!(
@@ -31,7 +33,7 @@ pub fn explain(checked: &Checked, texts: &Texts) -> String {
                 reading(node, full)
                     .into_iter()
                     .chain(source.explain())
-                    .chain([order_of_source(in_order[at])])
+                    .chain([order_of_source(times[at], in_order[at])])
                     .collect()
             }
             Work::Transform(transform) => transform.explain(),
@@ -116,9 +118,10 @@ fn reading(node: &PlanNode, full: Option<&PlanNode>) -> Vec<String> {
     )]
 }
 
-fn order_of_source(in_order: bool) -> String {
-    let words = match in_order {
-        true => "rows are taken in order: something behind asks for it",
+fn order_of_source(time: Option<SourceTime>, in_order: bool) -> String {
+    let words = match time.is_some_and(|time| time.aligned) {
+        true => "files are read side by side, aligned in time",
+        false if in_order => "rows are taken in order: something behind asks for it",
         false => "rows are taken as they come: nothing behind asks for order",
     };
     words.to_string()
@@ -137,7 +140,10 @@ fn stage(stage: &StagePlan) -> String {
         (false, false) => "rows in any order",
     });
     if stage.emits == Emits::SortedAtEnd {
-        words.push("writes at the end, sorted");
+        words.push(match stage.timed {
+            true => "writes as time goes on, sorted",
+            false => "writes at the end, sorted",
+        });
     }
     if stage.stateful {
         words.push("keeps state that may spill");

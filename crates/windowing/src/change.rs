@@ -23,8 +23,9 @@ impl Configured for Change {
         manual: "A row that differs from the row of its key before it, in one of the columns `of`, ends the window and \
             begins the next: the runs of a machine's state, the steps of a program. A value that comes back later makes a \
             window of its own. Nulls are equal to each other.\n\n\
-            Which rows are neighbours is a matter of the order of the stream, so rows are taken one after another. One \
-            window of each key is open at a time.",
+            Rows are taken in the order of their time, or of the stream where they have none. One window of each key is open at a \
+            time; it leaves when the first row of the next one has come, and at the end. `window_start` and `window_end` \
+            are the times of its first and its last row.",
         example: "window = { type = \"change\", of = [\"state\"] }",
         ports: &[],
         also_called: &["state", "run", "runs", "while"],

@@ -21,10 +21,12 @@ impl Configured for Count {
     const INFO: Info = Info {
         name: "count",
         summary: "So many rows of a key",
-        manual: "Each key's rows are counted from its first one, in the order of the stream: the first window holds its first \
-            `size` rows. With `every`, a window begins at each `every`-th row, so that a row lies in several windows. Where \
-            the rows end, the last windows hold those that came.\n\n\
-            Which rows belong together is a matter of the order of the stream, so rows are taken one after another.",
+        manual: "Each key's rows are counted from its first one, in the order of their time, or of the stream where they have none: \
+            the first window holds its first `size` rows. With `every`, a window begins at each `every`-th row, so that a row \
+            lies in several windows. Where the rows end, the last windows hold those that came: the column `window_complete` \
+            tells them from the others.\n\n\
+            `window_start` and `window_end` are the times of the first and the last row. Windows leave when they are full; those \
+            that stayed short leave at the end. Rows without time are put in the order of their windows' last rows, at the end.",
         example: "window = { type = \"count\", size = 100 }",
         ports: &[],
         also_called: &["rows", "batch"],

@@ -16,7 +16,8 @@ impl Configured for File {
         name: "file",
         summary: "The rows of each file",
         manual: "The rows that were read from one file make one window: one result for each measurement, each test, each day's \
-            log. Files come in the order of their paths.",
+            log, and for each key in it. Files come in the order of their paths, one after another. Where rows have time, \
+            `window_start` and `window_end` are the least and the greatest of a window.",
         example: "window = { type = \"file\" }",
         ports: &[],
         also_called: &["files", "per_file", "split"],

@@ -34,7 +34,10 @@ impl Configured for Rolling {
         manual: "Every row makes a result, over the rows of its key up to itself. With a time, `\"5m\"`, these are the rows whose \
             time is less than five minutes before its own; with a number, so many rows, the row itself included. The first \
             rows of a key have fewer before them.\n\n\
-            The rows that are looked back at are kept, so memory grows with the number of keys and of rows in `size`.",
+            Results come in the order of time, then key; `window_start` and `window_end` are the times of the first row that is \
+            looked back at and of the row itself, whose own values are `last(x)`. The cost of a row grows with the logarithm \
+            of the rows in the window. The rows that are looked back at are kept, so memory grows with the number of keys and of \
+            rows in `size`.",
         example: "window = { type = \"rolling\", size = \"5m\" }",
         ports: &[],
         also_called: &["moving", "trailing", "lookback", "over"],

@@ -21,6 +21,7 @@ impl Configured for Session {
         summary: "The rows of a key that follow one another within a gap",
         manual: "A window begins with the first row of a key after a silence longer than `gap`, and ends when the key is silent \
             for longer than `gap` again: the visit of a user, the run of an engine. Keys are silent each by itself.\n\n\
+            `window_start` and `window_end` are the times of the first and the last row.\n\n\
             A row that comes late may join two windows into one, so a window is complete only when no row that is not too late \
             could still reach it. One window of each key is open at a time where rows come in the order of their time.",
         example: "window = { type = \"session\", gap = \"30m\" }",

@@ -81,6 +81,13 @@ impl Configured for Aggregate {
             (`sum(x) filter (where x > 0)`). Calls that can share a state do: `sum(x)`, `mean(x)` and `count(x)` cost \
             little more than one of them. A row for which a key or an argument cannot be evaluated is a bad row and \
             counts nowhere; an argument of a filtered call is only looked at where the filter is true.\n\n\
+            With `window`, the rows of each key are cut into windows, each of which makes a row; the columns `window_start` and \
+            `window_end` come first (where rows have event time), and can be used in `compute`. Windows leave as time goes on: in the \
+            order of their ends, then of the keys. A row that comes when its window has ended leaves on the port `late`: its window \
+            ended no later than the newest time before it in its file, less the lateness of the source. Session, count, change \
+            and rolling windows, and calls that depend on the order of rows (`first`, `integral`), take rows in the order of \
+            their time, and there a row is late that is older than that. The memory is that of the open windows. Those of time \
+            are spilled; those that follow from the rows are not, and a run that has too many open stops and says so.\n\n\
             The cost per row is one hash lookup per key column after the first, one more for key columns that are not \
             dictionaries, and that of the accumulators. Each worker reduces its own rows in a small table first; where rows \
             seldom share a key they go to its owner as they are. Where a call needs its rows in order (`integral`), nothing \
@@ -89,8 +96,11 @@ impl Configured for Aggregate {
             rows seldom share a key, the rows themselves in 16 parts whose groups are made part by part, and all is \
             merged at the end. One group cannot be split: where the state of a single group (the exact mode of a \
             billion different values) is far over the budget, the run stops and says so.",
+        ports: &[(
+            "late",
+            "With `window`: rows that came too late, in the columns of bad rows",
+        )],
         example: "by = [\"device\"]\ncompute.mean_temperature = \"mean(temperature)\"\ncompute.rows = \"count(*)\"\n",
-        ports: &[],
         also_called: &["group_by", "groupby", "summarize", "summarise", "reduce"],
     };
 }
@@ -415,13 +425,11 @@ impl Transform for Checked {
             .map(|key| key.field().name().as_str())
             .collect();
         let calls = &self.work.calls;
-        let mut lines = vec![if keys.is_empty() {
-            "one row of all".to_string()
-        } else {
-            format!(
-                "a row per {}; spills when its memory is full",
-                keys.join(", ")
-            )
+        let windows = self.work.windows();
+        let of: Vec<&str> = windows.iter().copied().chain(keys).collect();
+        let mut lines = vec![match of.is_empty() {
+            true => "one row of all".to_string(),
+            false => format!("a row per {}", of.join(", ")),
         }];
         if calls.len() > 0 {
             let count = |number: usize, one: &str, many: &str| match number {

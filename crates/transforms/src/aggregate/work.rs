@@ -11,7 +11,7 @@ use dataflow_core::time::{BEGINNING, Instant};
 use dataflow_core::{Batch, Output, Places, Result, Times};
 use dataflow_expressions::{Computations, Expression, Failure};
 
-use super::cut::Cut;
+use super::cut::{Cut, Kind};
 use super::window::{Windowed, last_instants};
 use crate::calls::Calls;
 use crate::columns::{KeyColumn, reject_once};
@@ -95,6 +95,25 @@ impl Rows {
 const SMALLER: u64 = 2;
 
 impl Work {
+    /// A word for the windows, if there are any.
+    pub(crate) fn windows(&self) -> Option<&'static str> {
+        let grid = self
+            .windowed
+            .as_ref()
+            .map(|windowed| match windowed.overlaps {
+                true => "sliding window",
+                false => "window of time",
+            });
+        let cut = self.cut.as_ref().map(|cut| match cut.kind {
+            Kind::Session { .. } => "session",
+            Kind::Count { .. } => "window of rows",
+            Kind::Change { .. } => "run of equal values",
+            Kind::Rolling(_) => "row",
+            Kind::File => "file",
+        });
+        grid.or(cut)
+    }
+
     /// Whether what leaves has event time.
     pub(crate) fn is_timed(&self) -> bool {
         self.windowed.is_some() || self.cut.as_ref().is_some_and(|cut| cut.timed)
