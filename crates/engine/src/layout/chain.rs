@@ -200,9 +200,8 @@ impl Maker<'_> {
             let mut operator = self.blank(chain.index, name, Job::Stage(make), 1);
             operator.errors = None;
             operator.reads(std::mem::take(&mut fed.outputs), true);
-            let many = operator.feeds.len() > 1;
-            for (feed, lane) in operator.feeds.iter_mut().zip(0..) {
-                feed.lane = many.then_some(lane);
+            if operator.feeds.len() > 1 {
+                operator.mark_lanes();
             }
             operator.lines = Lines::Unknown;
             operator.last = false;

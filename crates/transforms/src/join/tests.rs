@@ -1,3 +1,5 @@
+//! What joins give, against examples and against a model that looks at every pair of rows.
+
 use std::fmt::Write as _;
 
 use arrow_array::RecordBatch;
