@@ -13,4 +13,5 @@ mod panic;
 mod program;
 mod sameness;
 mod stdin;
+mod time;
 mod told;

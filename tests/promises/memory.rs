@@ -14,7 +14,7 @@ use parquet::file::properties::WriterProperties;
 
 use crate::program::{self, component, run};
 
-const MEBIBYTE: u64 = 1 << 20;
+pub(crate) const MEBIBYTE: u64 = 1 << 20;
 
 /// What a peak may vary by besides its tenth: the allocator rounds up to pages and keeps some per thread, and how many
 /// threads hold some at one moment is the scheduler's choice.
@@ -24,7 +24,7 @@ const SLACK: u64 = 10 * MEBIBYTE;
 const MANY: u64 = 50_000_000;
 
 /// Fails unless the larger input took no more memory than the smaller, a tenth and the slack aside.
-fn constant(what: &str, small: u64, large: u64) {
+pub(crate) fn constant(what: &str, small: u64, large: u64) {
     assert!(
         large <= small + small / 10 + SLACK,
         "{what}: the peak grew from {:.1} to {:.1} MiB",
@@ -34,7 +34,7 @@ fn constant(what: &str, small: u64, large: u64) {
 }
 
 /// The peak of a run; its result is looked at by others.
-fn peak(folder: &Path, pipeline: &str, arguments: &[&str]) -> u64 {
+pub(crate) fn peak(folder: &Path, pipeline: &str, arguments: &[&str]) -> u64 {
     let outcome = run(folder, pipeline, arguments).expect_code(0);
     let peak = outcome.report()["peak_memory_bytes"].as_u64();
     peak.expect("the system tells how much memory was held")
@@ -254,6 +254,22 @@ fn row_groups_of_many_millions_take_what_those_of_one_take() {
     );
 }
 
+/// The peak of a run that may have so many files open at a time.
+pub(crate) fn peak_with_descriptors(folder: &Path, pipeline: &str, descriptors: usize) -> u64 {
+    std::fs::write(folder.join("pipeline.toml"), pipeline).expect("written");
+    let mut command = std::process::Command::new("sh");
+    command
+        .current_dir(folder)
+        .arg("-c")
+        .arg(format!(
+            "ulimit -n {descriptors} && exec \"$0\" run pipeline.toml --format json"
+        ))
+        .arg(program::path());
+    let outcome = program::finish(command, Duration::from_secs(240)).expect_code(0);
+    let peak = outcome.report()["peak_memory_bytes"].as_u64();
+    peak.expect("the system tells how much memory was held")
+}
+
 #[test]
 fn tens_of_thousands_of_files_need_few_descriptors_and_little_memory() {
     let folder = tempfile::tempdir().expect("a folder");
@@ -267,22 +283,13 @@ fn tens_of_thousands_of_files_need_few_descriptors_and_little_memory() {
         let pipeline = format!(
             "{BUDGET}[sources.rows]\ntype = \"file\"\npath = \"{name}\"\n[transforms.total]\ntype = \"aggregate\"\ninputs = [\"rows\"]\ncompute.rows = \"count(*)\"\ncompute.sum = \"sum(a)\"\n[sinks.out]\ntype = \"file\"\ninputs = [\"total\"]\npath = \"out.csv\"\n"
         );
-        std::fs::write(folder.path().join("pipeline.toml"), pipeline).expect("written");
-        let mut command = std::process::Command::new("sh");
-        command
-            .current_dir(folder.path())
-            .arg("-c")
-            .arg("ulimit -n 256 && exec \"$0\" run pipeline.toml --format json")
-            .arg(program::path());
-        let outcome = program::finish(command, Duration::from_secs(120)).expect_code(0);
+        let peak = peak_with_descriptors(folder.path(), &pipeline, 256);
         let rows = std::fs::read_to_string(folder.path().join("out.csv")).expect("written");
         assert_eq!(
             rows,
             format!("rows,sum\n{},{}\n", files * 2, files * (files - 1))
         );
-        outcome.report()["peak_memory_bytes"]
-            .as_u64()
-            .expect("a number")
+        peak
     };
     constant("30,000 files", of(10_000), of(30_000));
 }

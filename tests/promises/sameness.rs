@@ -19,18 +19,18 @@ const BATCH_ROWS: [usize; 3] = [1, 7, 8192];
 const AMPLE: &str = "256MiB";
 
 /// Files by name: what a run wrote.
-type Written = BTreeMap<String, Vec<u8>>;
+pub(crate) type Written = BTreeMap<String, Vec<u8>>;
 
 /// How the engine is set for one run.
 #[derive(Clone, Copy, Debug)]
-struct Setting {
-    workers: usize,
-    batch_rows: usize,
-    memory: &'static str,
+pub(crate) struct Setting {
+    pub(crate) workers: usize,
+    pub(crate) batch_rows: usize,
+    pub(crate) memory: &'static str,
 }
 
 /// Every number of workers with every batch size.
-fn settings(memory: &'static str) -> impl Iterator<Item = Setting> {
+pub(crate) fn settings(memory: &'static str) -> impl Iterator<Item = Setting> {
     WORKERS.into_iter().flat_map(move |workers| {
         BATCH_ROWS.into_iter().map(move |batch_rows| Setting {
             workers,
@@ -41,7 +41,7 @@ fn settings(memory: &'static str) -> impl Iterator<Item = Setting> {
 }
 
 /// Runs a pipeline, which writes below `${out}`, and takes the files that it wrote.
-fn run(text: &str, setting: Setting) -> (Written, Report) {
+pub(crate) fn run(text: &str, setting: Setting) -> (Written, Report) {
     let out = tempfile::tempdir().expect("a folder");
     let pipeline = Pipeline::from_text(text)
         .set("out", out.path().to_str().expect("a path of text"))
@@ -67,7 +67,7 @@ fn read(folder: &Path) -> Written {
 }
 
 /// Fails at the first difference, and shows it.
-fn same(expected: &Written, found: &Written, about: &str) {
+pub(crate) fn same(expected: &Written, found: &Written, about: &str) {
     let names = |written: &Written| written.keys().cloned().collect::<Vec<_>>();
     assert_eq!(names(expected), names(found), "{about}");
     for (name, bytes) in expected {

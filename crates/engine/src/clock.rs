@@ -163,6 +163,23 @@ impl Clock {
         self.splits[split].last_reader
     }
 
+    /// How far the source is, as far as can be told while pieces are being read.
+    pub fn far(&self) -> Instant {
+        let mut least = END;
+        for (reached, split) in &self.least {
+            if least < *reached {
+                break;
+            }
+            least = least.min(self.far_of(*reached, self.splits[*split].waiting.len()));
+        }
+        least
+    }
+
+    /// How far a split is with so many pieces more.
+    fn far_of(&self, reached: Instant, pieces: usize) -> Instant {
+        reached.saturating_add(self.stride.saturating_mul(pieces as i64))
+    }
+
     /// The split whose next piece is to be read: the one that is least far, as far as can be told while pieces of it are being
     /// read. It counts as asked for.
     pub fn next_split(&mut self) -> Option<usize> {
@@ -177,7 +194,7 @@ impl Clock {
                 continue;
             }
             let ahead = progress.waiting.len() + progress.asked;
-            let far = reached.saturating_add(self.stride.saturating_mul(ahead as i64));
+            let far = self.far_of(*reached, ahead);
             if best.is_none_or(|best| (far, ahead, *split) < best) {
                 best = Some((far, ahead, *split));
             }

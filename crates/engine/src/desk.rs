@@ -341,6 +341,18 @@ impl Desk {
         }
     }
 
+    /// Whether another source of the group is less far in time, and is to go first.
+    fn is_ahead(&self, which: usize, activation: &Activation<'_>) -> bool {
+        let of = |open: &Open| Some((open.time?.group, open.clock.as_ref()?.far()));
+        let Some((group, far)) = of(&self.open[which]) else {
+            return false;
+        };
+        let others = self.open.iter().enumerate().filter(|(at, _)| *at != which);
+        let mut others =
+            others.filter(|(at, open)| open.right.is_some() && self.may_begin(*at, activation));
+        others.any(|(_, open)| of(open).is_some_and(|(of, least)| of == group && least < far))
+    }
+
     /// Admits one piece of source `which`, if there is one and room for it, or ends the source.
     fn admit_from(&mut self, which: usize, activation: &mut Activation<'_>) -> bool {
         let open = &mut self.open[which];
@@ -359,6 +371,9 @@ impl Desk {
             return true;
         }
         if open.next.is_none() || !self.may_begin(which, activation) {
+            return false;
+        }
+        if self.is_ahead(which, activation) {
             return false;
         }
         let bytes = open.next.as_ref().map_or(0, |piece| piece.bytes);

@@ -7,5 +7,5 @@ pub mod table;
 
 pub use deal::{Side, Timing};
 pub use drive::{Drive, Outcome};
-pub use spill::MemorySpill;
+pub use spill::{MemorySpill, SharedSpill};
 pub use table::rows;

@@ -94,7 +94,8 @@ fn node(value: &toml::Value) -> Node {
 /// What is wrong with a component's example.
 pub(crate) fn component_problems(component: &Component, inputs: &[&RecordBatch]) -> Vec<String> {
     let inputs = &inputs[..=component.tables.len()];
-    let (_, problems) = made(component, component.info.example, inputs, &catalog());
+    let example = component.info.example;
+    let (_, problems) = made(component, example, inputs, true, &catalog());
     let messages = problems.list().iter().map(|p| p.message.clone());
     messages.collect()
 }
@@ -104,13 +105,14 @@ fn checked<C: TransformConfig>(
     inputs: &[&RecordBatch],
     catalog: &[Component],
 ) -> (Option<Arc<dyn Transform>>, Problems) {
-    made(&Component::transform::<C>(), config, inputs, catalog)
+    made(&Component::transform::<C>(), config, inputs, true, catalog)
 }
 
 fn made(
     component: &Component,
     config: &str,
     inputs: &[&RecordBatch],
+    timed: bool,
     catalog: &[Component],
 ) -> (Option<Arc<dyn Transform>>, Problems) {
     let table: toml::Table = config.parse().expect("TOML");
@@ -131,7 +133,7 @@ fn made(
         let input = |(name, input): (&str, &&RecordBatch)| Input {
             from: vec![name.into()],
             schema: input.schema(),
-            timed: true,
+            timed,
         };
         let inputs: Vec<Input> = names.zip(inputs).map(input).collect();
         let Build::Transform(build) = &component.build else {
@@ -166,9 +168,19 @@ pub(crate) fn build_real<C: TransformConfig>(
     config: &str,
     input: &RecordBatch,
 ) -> Arc<dyn Transform> {
+    build_real_of::<C>(config, input, true)
+}
+
+/// The same over rows that have event time or not.
+pub(crate) fn build_real_of<C: TransformConfig>(
+    config: &str,
+    input: &RecordBatch,
+    timed: bool,
+) -> Arc<dyn Transform> {
     let mut catalog = dataflow_accumulators::list();
     catalog.extend(dataflow_windowing::list());
-    let (built, problems) = checked::<C>(config, &[input], &catalog);
+    let component = Component::transform::<C>();
+    let (built, problems) = made(&component, config, &[input], timed, &catalog);
     built.unwrap_or_else(|| panic!("{config}: {problems:?}"))
 }
 

@@ -8,6 +8,7 @@ mod columns;
 mod config;
 mod describe;
 mod filter;
+mod in_time;
 mod join;
 mod limit;
 mod lookup;

@@ -62,7 +62,10 @@ struct Leaving {
 impl Closing {
     /// Without groups.
     pub(super) fn new(context: StageContext, work: &Arc<Work>) -> Result<Self> {
-        let overlaps = work.windowed.as_ref().filter(|windowed| windowed.overlaps);
+        let overlaps = work
+            .windowed
+            .as_ref()
+            .filter(|windowed| windowed.has_panes());
         let sliding = overlaps.map(|windowed| Sliding::new(&context, work, &windowed.grid));
         Ok(Self {
             groups: Groups::new(&work.types, context.memory)?,

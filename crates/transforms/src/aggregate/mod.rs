@@ -5,6 +5,7 @@
 //! needs its rows in order, all of them travel, and the owner takes them in as they come (`in_order`).
 
 mod closing;
+mod cut;
 mod distinct;
 mod groups;
 mod hashing;
@@ -14,6 +15,9 @@ mod pairs;
 mod partial;
 mod parts;
 mod passing;
+mod rolled;
+mod rolling;
+mod sequence;
 mod sliding;
 mod total;
 mod values;
@@ -29,7 +33,7 @@ use dataflow_core::component::TransformConfig;
 use dataflow_core::order::Keys;
 use dataflow_core::plan::envelope;
 use dataflow_core::transform::{Columns, Emits, Input, Port, Route};
-use dataflow_core::window::{Window, Written};
+use dataflow_core::window::{Lookback, Window, Written};
 use dataflow_core::{Check, Configured, Info, Located, StagePlan, Transform};
 use dataflow_expressions::{Computations, Expression};
 use schemars::JsonSchema;
@@ -37,10 +41,11 @@ use serde::Deserialize;
 
 use crate::calls::Calls;
 use crate::columns::KeyColumn;
-use crate::config::{By, Lines, only_input};
+use crate::config::{By, Lines, column_index, only_input};
 use crate::one_group;
 use crate::sort::unwrapped;
 use closing::Closing;
+use cut::Cut;
 use partial::Partial;
 use total::Total;
 pub(crate) use total::too_large;
@@ -93,10 +98,9 @@ impl Configured for Aggregate {
 impl TransformConfig for Aggregate {
     fn build(self, inputs: &[Input], check: &mut Check<'_>) -> Option<Arc<dyn Transform>> {
         let input = only_input(inputs, check)?;
-        let window = match &self.window {
-            Some(written) => Some(self.windowed(written, input, check)),
-            None => None,
-        };
+        let mut inputs = Inputs::default();
+        let window = self.window.as_ref();
+        let window = window.map(|written| self.windowed(written, input, &mut inputs, check));
         let keys = self.keys(&input.schema, check);
         let known = keys.as_deref().unwrap_or_default();
         let of_keys: Vec<FieldRef> = known
@@ -104,36 +108,27 @@ impl TransformConfig for Aggregate {
             .map(|key| Arc::new(key.field().clone()))
             .collect();
         let fine = self.names_differ(&of_keys, check);
-        let of_window = window.iter().flat_map(|_| Windowed::fields());
-        let fields: Vec<FieldRef> = of_window.chain(of_keys).collect();
+        let of_window = match window.as_ref().and_then(Option::as_ref) {
+            Some(Windows::Cut(cut)) => cut.fields(),
+            Some(Windows::Grid(_)) => Windowed::fields().to_vec(),
+            Some(Windows::One) | None => Vec::new(),
+        };
+        let fields: Vec<FieldRef> = of_window.into_iter().chain(of_keys).collect();
         let computations = Computations::check(&self.compute.0, &input.schema, &fields, check)?;
         let keys = keys.filter(|_| fine)?;
-        let windowed = match window {
-            Some(window) => Some(window?),
-            None => None,
+        let windows = match window {
+            Some(window) => window?,
+            None => Windows::One,
         };
-        if let (Some(windowed), true) = (&self.window, computations_in_order(&computations)) {
-            let message = "calls that need their rows in order cannot be used in windows yet";
-            check.error_at(
-                &Located {
-                    value: (),
-                    span: windowed.span(),
-                },
-                message,
-                None,
-            );
-            return None;
-        }
         if keys.is_empty() && self.compute.0.is_empty() {
             check.error("there is nothing to compute: say `by`, or `compute.name = \"...\"`");
             return None;
         }
-        let work = unwrapped(work(keys, windowed, &fields, computations), check)?;
-        let main = Port::main(Arc::clone(&work.output)).timed(work.windowed.is_some());
-        let late = work
-            .windowed
-            .iter()
-            .map(|_| Port::named("late", envelope()));
+        let work = work(keys, windows, &fields, inputs, computations);
+        let work = unwrapped(work, check)?;
+        let timed = work.is_timed();
+        let main = Port::main(Arc::clone(&work.output)).timed(timed);
+        let late = timed.then(|| Port::named("late", envelope()));
         Some(Arc::new(Checked {
             ports: [main].into_iter().chain(late).collect(),
             work: Arc::new(work),
@@ -141,10 +136,20 @@ impl TransformConfig for Aggregate {
     }
 }
 
-/// Whether a call minds the order of rows.
-fn computations_in_order(computations: &Computations) -> bool {
+/// Whether a call minds the order of rows, or depends on their places.
+fn mind_order(computations: &Computations) -> bool {
     let mut calls = computations.calls().iter();
     calls.any(|call| call.accepted.plan.order_class() > OrderClass::Any)
+}
+
+/// How rows are cut into windows.
+enum Windows {
+    /// By time.
+    Grid(Windowed),
+    /// By the rows of each key.
+    Cut(Cut),
+    /// Not at all.
+    One,
 }
 
 impl Aggregate {
@@ -152,14 +157,19 @@ impl Aggregate {
         &self,
         written: &Written,
         input: &Input,
+        inputs: &mut Inputs,
         check: &mut Check<'_>,
-    ) -> Option<Windowed> {
+    ) -> Option<Windows> {
         let window = written.build(check)?;
         let at = Located {
             value: (),
             span: written.span(),
         };
-        if !input.timed {
+        let needs_time = matches!(
+            window,
+            Window::Grid(_) | Window::Session { .. } | Window::Rolling(Lookback::Span(_))
+        );
+        if !input.timed && needs_time {
             let message = format!(
                 "windows need event time, and the rows of `{}` have none",
                 input.from.join("`, `")
@@ -168,13 +178,24 @@ impl Aggregate {
             check.error_at(&at, message, Some(help.into()));
             return None;
         }
-        match window {
-            Window::Grid(grid) => Some(Windowed::new(grid)),
-            _ => {
-                check.error_at(&at, "this window is not available here yet", None);
-                None
-            }
-        }
+        let kind = match window {
+            Window::Grid(grid) => return Some(Windows::Grid(Windowed::new(grid))),
+            Window::Global => return Some(Windows::One),
+            Window::Session { gap } => cut::Kind::Session { gap },
+            Window::Count { size, every } => cut::Kind::Count { size, every },
+            Window::Change { of } => cut::Kind::Change {
+                of: changing(&of, &input.schema, inputs, check)?,
+            },
+            Window::Rolling(lookback) => cut::Kind::Rolling(lookback),
+            Window::File => cut::Kind::File,
+        };
+        // Files follow one another as their paths do, whatever time it is in them.
+        let timed = input.timed && !matches!(kind, cut::Kind::File);
+        Some(Windows::Cut(Cut {
+            kind,
+            timed,
+            spans: input.timed,
+        }))
     }
 
     fn keys(&self, schema: &SchemaRef, check: &mut Check<'_>) -> Option<Vec<KeyColumn>> {
@@ -224,6 +245,26 @@ impl Aggregate {
     }
 }
 
+/// The columns whose change ends a window, as inputs.
+fn changing(
+    of: &[Located<String>],
+    schema: &SchemaRef,
+    inputs: &mut Inputs,
+    check: &mut Check<'_>,
+) -> Option<Vec<usize>> {
+    let mut number = |name: &Located<String>| {
+        column_index(name, schema, check)?;
+        let text = Located {
+            value: format!("\"{}\"", name.value.replace('"', "\"\"")),
+            span: name.span,
+        };
+        Some(inputs.number(&Expression::check(&text, schema, check)?))
+    };
+    // All are looked up before one of them fails, so that all problems are found.
+    let numbers: Vec<Option<usize>> = of.iter().map(&mut number).collect();
+    numbers.into_iter().collect()
+}
+
 /// Inputs of the calls, each expression once.
 #[derive(Default)]
 struct Inputs {
@@ -245,11 +286,19 @@ impl Inputs {
 
 fn work(
     keys: Vec<KeyColumn>,
-    windowed: Option<Windowed>,
+    windows: Windows,
     fields: &[FieldRef],
+    mut inputs: Inputs,
     computations: Computations,
 ) -> dataflow_core::Result<Work> {
-    let mut inputs = Inputs::default();
+    let (windowed, cut) = match windows {
+        Windows::Grid(mut windowed) => {
+            windowed.in_order = mind_order(&computations);
+            (Some(windowed), None)
+        }
+        Windows::Cut(cut) => (None, Some(cut)),
+        Windows::One => (None, None),
+    };
     let mut calls = Calls::default();
     for call in computations.calls() {
         let arguments = call
@@ -293,6 +342,7 @@ fn work(
         types,
         keys,
         windowed,
+        cut,
         computations,
     })
 }
@@ -308,11 +358,20 @@ impl Transform for Checked {
     }
 
     fn stages(&self) -> Vec<StagePlan> {
+        if let Some(windowed) = &self.work.windowed {
+            return match windowed.in_order {
+                true => sequence::stages_by_time(&self.work),
+                false => self.windows(),
+            };
+        }
+        if let Some(cut) = &self.work.cut {
+            return match cut.kind {
+                cut::Kind::Rolling(lookback) => rolled::stages(&self.work, lookback, cut.timed),
+                _ => sequence::stages(&self.work, cut),
+            };
+        }
         if self.work.calls.order_class() > OrderClass::Place {
             return in_order::stages(&self.work);
-        }
-        if self.work.windowed.is_some() {
-            return self.windows();
         }
         if self.work.keys.is_empty() {
             return one_group::stages(&self.work, "partial sums", "totals");

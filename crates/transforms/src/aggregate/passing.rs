@@ -25,7 +25,10 @@ pub(super) struct Passing {
 impl Passing {
     /// Where one worker is `alone`, nobody looks at hashes.
     pub(super) fn new(work: &Arc<Work>, alone: bool) -> Result<Self> {
-        let overlaps = work.windowed.as_ref().filter(|windowed| windowed.overlaps);
+        let overlaps = work
+            .windowed
+            .as_ref()
+            .filter(|windowed| windowed.has_panes());
         let unrouted = overlaps.map_or(0, Windowed::keys);
         Ok(Self {
             hashing: Hashing::new(&work.types[unrouted..])?,

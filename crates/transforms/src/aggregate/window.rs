@@ -28,6 +28,8 @@ pub(crate) const OF_WINDOW: [&str; 2] = ["window_start", "window_end"];
 pub(crate) struct Windowed {
     pub(crate) grid: Arc<dyn Grid>,
     pub(crate) overlaps: bool,
+    /// Whether rows go into their windows in order, each by itself: then a row that is in several is there several times.
+    pub(crate) in_order: bool,
 }
 
 /// The windows of the row looked at last: they are those of all rows in a range of time.
@@ -42,13 +44,19 @@ impl Windowed {
     pub(crate) fn new(grid: Arc<dyn Grid>) -> Self {
         Self {
             overlaps: grid.overlaps(),
+            in_order: false,
             grid,
         }
     }
 
+    /// Whether windows are put together of panes.
+    pub(crate) fn has_panes(&self) -> bool {
+        self.overlaps && !self.in_order
+    }
+
     /// How many keys tell windows apart.
     pub(crate) fn keys(&self) -> usize {
-        1 + usize::from(self.overlaps)
+        1 + usize::from(self.has_panes())
     }
 
     /// The columns that a window's row starts with.
@@ -69,7 +77,8 @@ impl Windowed {
         let times = rows.times.clone().ok_or_else(without_time)?;
         let (mut firsts, mut lasts) = (Vec::with_capacity(rows.rows), Vec::new());
         let (mut kept, mut late): (Vec<u32>, Vec<Late>) = (Vec::new(), Vec::new());
-        let mut whole = true;
+        let (panes, repeats) = (self.has_panes(), self.overlaps && self.in_order);
+        let mut whole = !repeats;
         let mut near = Near {
             from: END,
             to: BEGINNING,
@@ -93,12 +102,20 @@ impl Windowed {
                 None => None,
             };
             match open {
+                Some((mut end, last)) if repeats => loop {
+                    kept.push(row as u32);
+                    firsts.push(end);
+                    if end >= last {
+                        break;
+                    }
+                    end = self.grid.next(end);
+                },
                 Some((first, last)) => {
                     if !whole {
                         kept.push(row as u32);
                     }
                     firsts.push(first);
-                    if self.overlaps {
+                    if panes {
                         lasts.push(last);
                     }
                 }
@@ -115,7 +132,7 @@ impl Windowed {
             false => rows.take(&UInt32Array::from(kept))?,
         };
         let mut keys: Vec<ArrayRef> = vec![Arc::new(Int64Array::from(firsts))];
-        if self.overlaps {
+        if panes {
             keys.push(Arc::new(Int64Array::from(lasts)));
         }
         keys.append(&mut rows.keys);
@@ -236,7 +253,7 @@ struct Late {
 }
 
 /// An instant as people read it.
-fn text(time: Instant) -> String {
+pub(super) fn text(time: Instant) -> String {
     let column: ArrayRef =
         Arc::new(TimestampNanosecondArray::from(vec![time]).with_timezone("UTC"));
     arrow_cast::display::array_value_to_string(&column, 0).unwrap_or_else(|_| time.to_string())

@@ -11,6 +11,7 @@ use dataflow_core::time::{BEGINNING, Instant};
 use dataflow_core::{Batch, Output, Places, Result, Times};
 use dataflow_expressions::{Computations, Expression, Failure};
 
+use super::cut::Cut;
 use super::window::{Windowed, last_instants};
 use crate::calls::Calls;
 use crate::columns::{KeyColumn, reject_once};
@@ -22,6 +23,8 @@ pub(crate) struct Work {
     pub(crate) keys: Vec<KeyColumn>,
     /// The windows; what tells them apart comes before the keys.
     pub(crate) windowed: Option<Windowed>,
+    /// Windows that follow from the rows of each key.
+    pub(crate) cut: Option<Cut>,
     /// The types of all that groups are told apart by.
     pub(crate) types: Vec<DataType>,
     /// Their order.
@@ -92,6 +95,11 @@ impl Rows {
 const SMALLER: u64 = 2;
 
 impl Work {
+    /// Whether what leaves has event time.
+    pub(crate) fn is_timed(&self) -> bool {
+        self.windowed.is_some() || self.cut.as_ref().is_some_and(|cut| cut.timed)
+    }
+
     /// Whether it pays to keep so many bytes of states instead of so many rows.
     pub(crate) fn reducing_pays(&self, rows: u64, states: usize) -> bool {
         let bytes = rows * 8 * (self.keys.len() + self.inputs.len()) as u64;
@@ -177,6 +185,18 @@ impl Work {
             times = Some(last_instants(&ends));
             keys.splice(0..0, windowed.columns(&ends));
         }
+        self.finish_with(keys, values, order, times, out)
+    }
+
+    /// The same with what comes before the computed columns, windows included.
+    pub(crate) fn finish_with(
+        &self,
+        keys: Vec<ArrayRef>,
+        values: &[ArrayRef],
+        order: BinaryArray,
+        times: Option<Times>,
+        out: &mut dyn Output,
+    ) -> Result<Batch> {
         let (computed, failed) = self.computations.finish(&keys, values);
         let columns = keys.into_iter().chain(computed).collect();
         let rows = RecordBatch::try_new(Arc::clone(&self.output), columns)?;

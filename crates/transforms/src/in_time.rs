@@ -1,0 +1,357 @@
+//! Rows put in the order of their time: held until the watermark says that nothing older comes, then handed on in the order of
+//! (time, place).
+//!
+//! Batches are held as they came, each sorted by itself, and give their oldest rows: nothing is copied twice, and rows that came
+//! in order are handed on as slices. What does not fit into memory goes to disk as sorted runs.
+
+use arrow_array::{BinaryArray, UInt32Array};
+use arrow_schema::SchemaRef;
+use dataflow_core::external::{OpenRuns, piece_bytes, piece_rows};
+use dataflow_core::runs::{Merge, Merged};
+use dataflow_core::time::{END, Instant};
+use dataflow_core::{Batch, Error, Result, StageContext};
+
+/// When a row may go, when it happened, and where it stands.
+type Turn = (Instant, Instant, u64);
+
+/// A batch that is held, in order.
+struct Held {
+    batch: Batch,
+    turns: Vec<Turn>,
+    /// The first row that has not gone.
+    at: usize,
+}
+
+/// Rows that go in order.
+pub(crate) struct InTime {
+    context: StageContext,
+    held: Vec<Held>,
+    bytes: usize,
+    rows: usize,
+    runs: Option<OpenRuns>,
+    going: Option<Going>,
+}
+
+/// What is going.
+struct Going {
+    /// Those in memory: which batch, which row.
+    order: Vec<(u32, u32)>,
+    at: usize,
+    /// Where there are runs on disk: everything below this key goes, the runs (0) and those in memory (1) merged.
+    disk: Option<(Option<Vec<u8>>, Merge)>,
+}
+
+impl InTime {
+    /// Without rows.
+    pub(crate) fn new(context: &StageContext) -> Self {
+        Self {
+            context: context.clone(),
+            held: Vec::new(),
+            bytes: 0,
+            rows: 0,
+            runs: None,
+            going: None,
+        }
+    }
+
+    /// Takes rows in, which must have times and places. Each goes when the watermark is beyond its time.
+    pub(crate) fn push(&mut self, batch: Batch) -> Result<()> {
+        let times = batch.times().ok_or_else(|| without("times"))?.at().clone();
+        self.push_until(batch, |row| times[row].saturating_add(1))
+    }
+
+    /// The same; row `i` goes, with all that go at the same watermark, when the watermark has reached `goes(i)`.
+    pub(crate) fn push_until(
+        &mut self,
+        batch: Batch,
+        goes: impl Fn(usize) -> Instant,
+    ) -> Result<()> {
+        if batch.is_empty() {
+            return Ok(());
+        }
+        let times = batch.times().ok_or_else(|| without("times"))?.at().clone();
+        let places = batch.places().clone();
+        let turn = |row: usize| {
+            let place = places.get(row).ok_or_else(|| without("places"))?;
+            Ok((goes(row), times[row], place.0))
+        };
+        let mut turns = (0..batch.len()).map(turn).collect::<Result<Vec<Turn>>>()?;
+        let mut batch = batch.with_charge(None).with_hash(None).with_order(None);
+        if !turns.is_sorted() {
+            let mut order: Vec<u32> = (0..batch.len() as u32).collect();
+            order.sort_unstable_by_key(|row| turns[*row as usize]);
+            turns.sort_unstable();
+            batch = batch.take(&UInt32Array::from(order))?;
+        }
+        self.bytes += bytes_of(&batch);
+        self.rows += batch.len();
+        self.held.push(Held {
+            batch,
+            turns,
+            at: 0,
+        });
+        if self.bytes > self.context.memory {
+            self.spill()?;
+        }
+        Ok(())
+    }
+
+    /// Begins to let go of all rows that the watermark has passed.
+    pub(crate) fn let_go(&mut self, watermark: Instant) -> Result<()> {
+        let disk = match self.runs.as_ref().is_some_and(|runs| !runs.is_empty()) {
+            true => Some((bound(watermark), Merge::new(2))),
+            false => None,
+        };
+        self.going = Some(Going {
+            order: self.ripe(watermark),
+            at: 0,
+            disk,
+        });
+        Ok(())
+    }
+
+    /// The rows in memory that the watermark has passed, in order; from now on they count as gone.
+    fn ripe(&mut self, watermark: Instant) -> Vec<(u32, u32)> {
+        let mut ripe: Vec<(Turn, (u32, u32))> = Vec::new();
+        let mut sorted = true;
+        for (which, held) in self.held.iter_mut().enumerate() {
+            let until = held.turns.partition_point(|turn| turn.0 <= watermark);
+            let rows = held.at..until.max(held.at);
+            if let (Some(last), Some(first)) = (ripe.last(), held.turns[rows.clone()].first()) {
+                sorted &= last.0 <= *first;
+            }
+            let turns = held.turns[rows.clone()].iter().copied();
+            ripe.extend(turns.zip(rows.map(|row| (which as u32, row as u32))));
+            held.at = until.max(held.at);
+        }
+        if !sorted {
+            ripe.sort_unstable();
+        }
+        self.rows -= ripe.len();
+        ripe.into_iter().map(|(_, row)| row).collect()
+    }
+
+    /// The next rows that go, at most as many as a batch should have; none when all have gone that may.
+    pub(crate) fn next(&mut self) -> Result<Option<Batch>> {
+        let Some(going) = &mut self.going else {
+            return Ok(None);
+        };
+        let limit = self.context.batch_rows;
+        let Some((bound, merge)) = &mut going.disk else {
+            let next = from_memory(&self.held, &going.order, &mut going.at, limit)?;
+            if next.is_none() {
+                self.gone();
+            }
+            return Ok(next);
+        };
+        loop {
+            match merge.next(limit)? {
+                Merged::Rows(batch) => return Ok(Some(batch.with_order(None))),
+                Merged::End => break,
+                Merged::Starved(0) => {
+                    let runs = self.runs.as_mut();
+                    let next = runs.map(|runs| runs.next_before(limit, bound.as_deref()));
+                    match next.transpose()?.flatten() {
+                        Some(batch) => merge.feed(0, batch)?,
+                        None => merge.end(0),
+                    }
+                }
+                Merged::Starved(run) => {
+                    let (order, at) = (&going.order, &mut going.at);
+                    match from_memory(&self.held, order, at, limit)? {
+                        Some(batch) => merge.feed(run, keyed(batch, &self.held, order, *at))?,
+                        None => merge.end(run),
+                    }
+                }
+            }
+        }
+        self.gone();
+        Ok(None)
+    }
+
+    fn gone(&mut self) {
+        self.going = None;
+        self.held.retain(|held| held.at < held.turns.len());
+        self.bytes = self.held.iter().map(|held| bytes_of(&held.batch)).sum();
+    }
+
+    /// Writes everything in memory to disk.
+    fn spill(&mut self) -> Result<()> {
+        let rows = self.rows;
+        let order = self.ripe(END);
+        let Some(schema) = self.held.first().map(|held| held.batch.schema()) else {
+            return Ok(());
+        };
+        let runs = self.runs.get_or_insert_with(|| open(&self.context, schema));
+        let target = piece_bytes(self.context.memory);
+        let limit = piece_rows(target, rows, self.bytes, self.context.batch_rows);
+        let (held, mut at) = (&self.held, 0);
+        runs.write(|| {
+            let next = from_memory(held, &order, &mut at, limit)?;
+            Ok(next.map(|batch| keyed(batch, held, &order, at)))
+        })?;
+        self.held.clear();
+        self.bytes = 0;
+        Ok(())
+    }
+
+    /// Bytes held.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+}
+
+fn open(context: &StageContext, schema: SchemaRef) -> OpenRuns {
+    OpenRuns::new(context, schema)
+}
+
+fn without(what: &str) -> Error {
+    Error::internal(format!("rows that are to go in order came without {what}"))
+}
+
+fn bytes_of(batch: &Batch) -> usize {
+    batch.bytes() + 24 * batch.len()
+}
+
+/// The next rows in memory: a slice where they stand together.
+fn from_memory(
+    held: &[Held],
+    order: &[(u32, u32)],
+    at: &mut usize,
+    limit: usize,
+) -> Result<Option<Batch>> {
+    let rest = &order[*at..];
+    let Some((which, row)) = rest.first().copied() else {
+        return Ok(None);
+    };
+    let follows = |(offset, next): &(usize, &(u32, u32))| **next == (which, row + *offset as u32);
+    let together = rest
+        .iter()
+        .enumerate()
+        .take(limit)
+        .take_while(follows)
+        .count();
+    if together == rest.len().min(limit) || together >= SLICE {
+        *at += together;
+        return Ok(Some(
+            held[which as usize].batch.slice(row as usize, together),
+        ));
+    }
+    let some = &rest[..rest.len().min(limit)];
+    *at += some.len();
+    // Only the batches in use: putting arrays together costs something for each that is given.
+    let mut used: Vec<u32> = some.iter().map(|(which, _)| *which).collect();
+    used.sort_unstable();
+    used.dedup();
+    let batches: Vec<&Batch> = used
+        .iter()
+        .map(|which| &held[*which as usize].batch)
+        .collect();
+    let position = |which: &u32| used.partition_point(|used| used < which);
+    let indices = some
+        .iter()
+        .map(|(which, row)| (position(which), *row as usize));
+    Batch::interleave(&batches, &indices.collect::<Vec<_>>()).map(Some)
+}
+
+/// From so many rows on, a slice is handed on rather than copied together with others.
+const SLICE: usize = 512;
+
+/// The batch that ends before `until`, with its order keys.
+fn keyed(batch: Batch, held: &[Held], order: &[(u32, u32)], until: usize) -> Batch {
+    let rows = &order[until - batch.len()..until];
+    let turns = rows
+        .iter()
+        .map(|(which, row)| held[*which as usize].turns[*row as usize]);
+    let order = BinaryArray::from_iter_values(turns.map(key));
+    batch.with_order(Some(order))
+}
+
+fn key((goes, time, place): Turn) -> [u8; 24] {
+    let mut key = [0; 24];
+    key[..8].copy_from_slice(&ascending(goes));
+    key[8..16].copy_from_slice(&ascending(time));
+    key[16..].copy_from_slice(&place.to_be_bytes());
+    key
+}
+
+fn ascending(time: Instant) -> [u8; 8] {
+    (time ^ i64::MIN).to_be_bytes()
+}
+
+/// What is less has been passed by the watermark; none if everything has.
+fn bound(watermark: Instant) -> Option<Vec<u8>> {
+    let next = watermark.checked_add(1)?;
+    Some(ascending(next).to_vec())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use arrow_array::cast::AsArray;
+    use arrow_array::types::Int64Type;
+    use arrow_array::{ArrayRef, Int64Array, RecordBatch};
+    use dataflow_core::{Place, Places, Times};
+    use dataflow_testkit::MemorySpill;
+
+    use super::*;
+
+    fn context(memory: usize) -> StageContext {
+        StageContext {
+            id: "it".into(),
+            worker: 0,
+            workers: 1,
+            batch_rows: 10,
+            memory,
+            spill: Arc::new(dataflow_testkit::SharedSpill(MemorySpill::new())),
+        }
+    }
+
+    fn batch(times: &[i64], first: u64) -> Batch {
+        let column: ArrayRef = Arc::new(Int64Array::from(times.to_vec()));
+        let rows = RecordBatch::try_from_iter([("x", column)]).expect("a column");
+        Batch::new(rows)
+            .with_times(Some(Times::new(times.to_vec())))
+            .with_places(Places::From(Place(first)))
+    }
+
+    #[test]
+    fn rows_go_in_order_as_the_watermark_passes() {
+        for memory in [1, 600, 1 << 20] {
+            let mut rows = InTime::new(&context(memory));
+            let all: Vec<i64> = (0..500).map(|i| i * 10 + (i * 7919) % 90).collect();
+            let mut gone: Vec<(i64, u64)> = Vec::new();
+            for (piece, times) in all.chunks(30).enumerate() {
+                rows.push(batch(times, piece as u64 * 30)).expect("holds");
+                let watermark = times.iter().max().expect("some") - 90;
+                rows.let_go(watermark).expect("begins");
+                while let Some(batch) = rows.next().expect("goes") {
+                    let times = batch.rows().column(0).as_primitive::<Int64Type>();
+                    assert!(times.values().iter().all(|time| *time < watermark));
+                    assert_eq!(times.values(), batch.times().expect("times").at());
+                    let places =
+                        (0..batch.len()).map(|row| batch.places().get(row).expect("place").0);
+                    gone.extend(times.values().iter().copied().zip(places));
+                }
+            }
+            rows.let_go(END).expect("begins");
+            while let Some(batch) = rows.next().expect("goes") {
+                let places = (0..batch.len()).map(|row| batch.places().get(row).expect("place").0);
+                gone.extend(
+                    batch
+                        .times()
+                        .expect("times")
+                        .at()
+                        .iter()
+                        .copied()
+                        .zip(places),
+                );
+            }
+            let mut expected: Vec<(i64, u64)> = all.iter().copied().zip(0..).collect();
+            expected.sort_unstable();
+            assert_eq!(gone, expected, "{memory} bytes");
+            assert_eq!(rows.bytes(), 0);
+        }
+    }
+}
