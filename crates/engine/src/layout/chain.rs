@@ -81,6 +81,10 @@ impl Maker<'_> {
         mut inputs: Vec<Fed>,
         (input, last): (usize, bool),
     ) -> OutputRef {
+        debug_assert!(
+            inputs.len() < 2 || !stage.ordered,
+            "a stage of several inputs takes rows in any order; what goes before it may put one in order"
+        );
         for fed in &mut inputs {
             self.make_ready(chain, stage, fed);
         }
