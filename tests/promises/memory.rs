@@ -91,6 +91,28 @@ fn sorting_takes_the_same_for_more_rows() {
 }
 
 #[test]
+fn joins_take_the_same_for_more_rows() {
+    let body = "[sources.prices]\ntype = \"generate\"\nrows = 1000\ncolumns.name = { kind = \"categories\", count = 20 }\ncolumns.price = { kind = \"sequence\" }\n[transforms.it]\ntype = \"join\"\ninputs = [\"rows\"]\ntable = \"prices\"\non = { device = \"name\" }\nkeep = \"first\"\n[sinks.none]\ntype = \"null\"\ninputs = [\"it\"]\n";
+    constant_over_rows("join", 2_500_000, 10_000_000, body);
+}
+
+/// All rows have one key: each of the few meets each of the many.
+#[test]
+fn many_rows_of_one_key_are_joined_within_the_budget() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let of = |rows: u64| {
+        let pipeline = format!(
+            "{BUDGET}[sources.few]\ntype = \"generate\"\nrows = 20\ncolumns.key = {{ kind = \"categories\", count = 1 }}\n[sources.many]\ntype = \"generate\"\nrows = {rows}\ncolumns.key = {{ kind = \"categories\", count = 1 }}\ncolumns.x = {{ kind = \"sequence\" }}\n[transforms.it]\ntype = \"join\"\ninputs = [\"few\"]\ntable = \"many\"\non = \"key\"\n[sinks.none]\ntype = \"null\"\ninputs = [\"it\"]\n"
+        );
+        let outcome = run(folder.path(), &pipeline, &[]).expect_code(0);
+        let report = outcome.report();
+        assert_eq!(component(&report, "it")["rows_out"], 20 * rows);
+        report["peak_memory_bytes"].as_u64().expect("a number")
+    };
+    constant("a hot key", of(500_000), of(2_000_000));
+}
+
+#[test]
 fn whoever_reads_slowly_is_waited_for() {
     let folder = tempfile::tempdir().expect("a folder");
     let numbers = |rows: u64| {
@@ -319,6 +341,10 @@ fn millions_of_keys_stay_within_the_budget() {
 const TRANSFORMS: &[(&str, &str)] = &[
     ("describe", "type = \"describe\"\n"),
     ("limit", "type = \"limit\"\nrows = 40_000_000\n"),
+    (
+        "lookup",
+        "type = \"lookup\"\ntable = \"prices\"\non = { device = \"name\" }\n[sources.prices]\ntype = \"generate\"\nrows = 1000\ncolumns.name = { kind = \"categories\", count = 20 }\ncolumns.price = { kind = \"sequence\" }\n",
+    ),
     ("route", "type = \"route\"\nroutes.low = \"y < 0.5\"\n"),
     (
         "select",

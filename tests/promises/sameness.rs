@@ -342,6 +342,80 @@ prefix = "the_"
 
 const UNNEST_OUTPUTS: [&str; 3] = ["elements", "of_elements", "frequent_columns"];
 
+/// Rows of two inputs: of one source, of results, and of a second source that is read first.
+const JOINS: &str = r#"
+[transforms.of_second]
+type = "aggregate"
+inputs = ["second"]
+by = ["key"]
+compute.first = "first(id)"
+compute.rows = "count(*)"
+compute.mean = "mean(y)"
+[transforms.joined]
+type = "join"
+inputs = ["rows"]
+table = "second"
+on = ["key", "n"]
+prefix = "s_"
+[transforms.joined_fully]
+type = "join"
+inputs = ["best", "some"]
+table = "sorted"
+on = { wild = "wild", word = "word" }
+kind = "full"
+keep = "last"
+prefix = "s_"
+[transforms.joined_to_itself]
+type = "join"
+inputs = ["rows"]
+table = "rows"
+on = { id = "n" }
+kind = "left"
+prefix = "s_"
+[transforms.of_joined]
+type = "aggregate"
+inputs = ["joined_to_itself"]
+by = ["s_word"]
+compute.first = "first(id)"
+compute.area = "integral(y, n)"
+[transforms.looked_up]
+type = "lookup"
+inputs = ["rows"]
+table = "of_second"
+on = ["key"]
+prefix = "s_"
+[transforms.looked_up_again]
+type = "lookup"
+inputs = ["rows", "sorted"]
+table = "second"
+on = ["word", "flag"]
+keep = "last"
+kind = "inner"
+prefix = "z_"
+[transforms.multiplied]
+type = "lookup"
+inputs = ["kept"]
+table = "second"
+on = { wild = "x", n = "n" }
+keep = "all"
+prefix = "z_"
+[transforms.of_multiplied]
+type = "limit"
+inputs = ["multiplied"]
+rows = 444
+"#;
+
+const JOIN_OUTPUTS: [&str; 8] = [
+    "joined",
+    "joined_fully",
+    "joined_to_itself",
+    "of_joined",
+    "looked_up",
+    "looked_up_again",
+    "multiplied",
+    "of_multiplied",
+];
+
 /// A file sink for each output and extension.
 fn sinks(outputs: &[&str], extensions: &[&str]) -> String {
     let mut text = String::new();
@@ -388,6 +462,64 @@ fn every_transform_writes_the_same_from_nested_rows() {
     let outputs: Vec<&str> = [&TRANSFORM_OUTPUTS[..], &UNNEST_OUTPUTS].concat();
     let body = [TRANSFORMS, UNNESTS].concat() + &sinks(&outputs, &["jsonl", "parquet"]);
     all_same(&rows.nested(), &body, &[AMPLE]);
+}
+
+#[test]
+fn joins_and_lookups_write_the_same() {
+    let rows = Rows::new(&data::rows(400));
+    let outputs = [&JOIN_OUTPUTS[..], &["best", "sorted", "kept"]].concat();
+    let second = file_source("second", &rows.path("one.csv"), TYPES);
+    let body = [&second, TRANSFORMS, JOINS].concat() + &sinks(&outputs, &["csv", "parquet"]);
+    all_same(&rows.texts(), &body, &[AMPLE]);
+    let nested = rows.nested();
+    // Lists travel as other columns do, where a file can hold them.
+    let body = body.replace(".csv\"", ".jsonl\"");
+    all_same(
+        &nested[3..],
+        &body.replacen("one.jsonl", "one.csv", 1),
+        &[AMPLE],
+    );
+}
+
+/// Rows with event time, and a table whose rows hold from a time to another.
+#[test]
+fn lookups_by_time_write_the_same() {
+    let rows = Rows::new(&data::rows(700));
+    let timed =
+        format!("{TYPES}time = {{ column = \"t\", lateness = \"1h\" }}\non_error = \"drop\"\n");
+    let inputs =
+        [("one CSV file", "one.csv"), ("100 CSV files", "csv")].map(|(name, file)| Input {
+            name,
+            text: file_source("rows", &rows.path(file), &timed),
+        });
+    let second = file_source("second", &rows.path("one.csv"), TYPES);
+    let body = r#"
+[transforms.spans]
+type = "aggregate"
+inputs = ["second"]
+by = ["key", "n"]
+compute.start = "min(t)"
+compute.end = "max(t)"
+compute.id = "first(id)"
+[transforms.held]
+type = "lookup"
+inputs = ["rows"]
+table = "spans"
+on = ["key"]
+keep = "all"
+kind = "inner"
+prefix = "s_"
+valid = { from = "start", to = "end" }
+[transforms.minutes]
+type = "aggregate"
+inputs = ["held"]
+by = ["key"]
+window = { type = "tumbling", size = "1m" }
+compute.rows = "count(*)"
+compute.sum = "sum(s_id)"
+"#;
+    let body = [&second, body].concat() + &sinks(&["held", "minutes"], &["csv", "parquet"]);
+    all_same(&inputs, &body, &[AMPLE]);
 }
 
 /// A call or more of every accumulator.
@@ -509,7 +641,7 @@ fn every_transform_is_run_here() {
     for component in transforms.filter(|component| component.kind() == Kind::Transform) {
         let line = format!("type = \"{}\"", component.info.name);
         assert!(
-            [TRANSFORMS, UNNESTS].concat().contains(&line),
+            [TRANSFORMS, UNNESTS, JOINS].concat().contains(&line),
             "no pipeline here has {line}"
         );
     }
@@ -525,7 +657,7 @@ fn every_accumulator_gives_the_same() {
 }
 
 /// A stage that can spill, what it is given, and the memory that is too small for it.
-const SPILLING: [(&str, &str); 6] = [
+const SPILLING: [(&str, &str); 8] = [
     ("sort", "type = \"sort\"\nby = [\"word\", \"wild desc\"]"),
     (
         "many groups",
@@ -542,6 +674,14 @@ const SPILLING: [(&str, &str); 6] = [
     (
         "top of each key",
         "type = \"top\"\nn = 20\nby = \"wild\"\nkey = [\"word\", \"key\"]",
+    ),
+    (
+        "join",
+        "type = \"join\"\ntable = \"rows\"\non = [\"id\"]\nkind = \"full\"\nprefix = \"s_\"",
+    ),
+    (
+        "join of few keys",
+        "type = \"join\"\ntable = \"rows\"\non = { word = \"word\", n = \"id\" }\nkind = \"left\"\nprefix = \"s_\"",
     ),
     (
         "a large top",

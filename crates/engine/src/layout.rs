@@ -87,6 +87,8 @@ pub struct Operator {
     pub ordered: bool,
     /// Whether it numbers rows that have no place.
     pub number: bool,
+    /// Whether it numbers all rows, since not all have places, or theirs do not tell their order.
+    pub renumber: bool,
     /// What is known of the order in which the rows of the main input come in.
     pub lines: Lines,
     /// Outputs that it writes rows to.
@@ -119,6 +121,13 @@ impl Operator {
             first,
         };
         self.feeds = outputs.into_iter().map(feed).collect();
+    }
+
+    /// Tells the rows of different outputs apart by the lanes of their places.
+    fn mark_lanes(&mut self) {
+        for (feed, lane) in self.feeds.iter_mut().zip(0..) {
+            feed.lane = Some(lane);
+        }
     }
 
     /// Outputs in all: ports, bad rows, facts (readers), and one that carries progress alone.
@@ -215,6 +224,7 @@ impl Maker<'_> {
             address: None,
             ordered: false,
             number: false,
+            renumber: false,
             lines: Lines::One,
             ports,
             wanted: vec![true; ports],
@@ -324,19 +334,26 @@ impl Maker<'_> {
         Address::Worker(self.workers - 1 - (self.gathers - 1) % self.workers)
     }
 
-    /// An operator that makes one ordered, numbered stream of its inputs.
+    /// An operator that makes one ordered stream of its inputs, whose places tell its order: they are marked as those of a union, or
+    /// given anew where that does not suffice.
     fn settle(&mut self, index: usize, node: &PlanNode, inputs: Vec<OutputRef>) -> Vec<OutputRef> {
         let make: MakeStage = Arc::new(|_| Ok(Box::new(Pass)));
         let mut operator = self.blank(index, format!("{}: in order", node.id), Job::Stage(make), 1);
+        let renumber = self.depth(&inputs) != Some(0);
+        let many = inputs.len() > 1;
         operator.errors = None;
         operator.address = Some(self.gather());
         operator.reads(inputs, false);
+        if many && !renumber {
+            operator.mark_lanes();
+        }
         operator.ordered = true;
         operator.number = true;
+        operator.renumber = renumber;
         // Inputs that waited come back from disk all at once.
-        operator.amplifies = operator.feeds.len() > 1;
+        operator.amplifies = many;
         operator.last = false;
-        let added = self.add(operator, Some(0));
+        let added = self.add(operator, Some(usize::from(many && !renumber)));
         vec![OutputRef {
             operator: added,
             output: 0,

@@ -529,6 +529,7 @@ fn stage_setup(shared: &Arc<Shared>, job: &Operator) -> StageSetup {
         id: Arc::clone(&shared.plan.nodes[job.node].id),
         ordered: job.ordered,
         number: job.number,
+        renumber: job.renumber,
         feeds: job.feeds.clone(),
         lines: job.lines,
         copies: job.copies,

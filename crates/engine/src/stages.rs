@@ -32,6 +32,8 @@ pub struct StageSetup {
     pub ordered: bool,
     /// Whether rows without places are numbered as they come.
     pub number: bool,
+    /// Whether all rows are.
+    pub renumber: bool,
     /// What it reads.
     pub feeds: Vec<Feed>,
     /// Whether what it writes goes to every worker.
@@ -319,30 +321,27 @@ impl StageOperator {
 
     /// The next batch, and which feed it came through.
     fn next_batch(&mut self, activation: &Activation<'_>) -> Result<Option<(usize, Came)>> {
-        if !self.setup.ordered {
-            return Ok(self.next_of_any());
+        let next = match self.setup.ordered {
+            true => (self.turn, self.next_in_order(activation)?),
+            false => self.next_of_any(),
+        };
+        let (feed, Next::Batch(tick, rights, mut batch)) = next else {
+            return Ok(None);
+        };
+        if let Some(lane) = self.setup.feeds[feed].lane {
+            batch = in_lane(batch, lane);
         }
-        let next = self.next_in_order(activation)?;
-        match next {
-            Next::Batch(tick, rights, batch) => {
-                let batch = self.numbered(batch)?;
-                Ok(Some((self.turn, (tick, rights, batch))))
-            }
-            Next::Nothing => Ok(None),
-        }
+        let batch = self.numbered(batch)?;
+        Ok(Some((feed, (tick, rights, batch))))
     }
 
-    fn next_of_any(&mut self) -> Option<(usize, Came)> {
+    fn next_of_any(&mut self) -> (usize, Next) {
         for (at, inlet) in self.inlets.iter_mut().enumerate() {
-            if let Next::Batch(tick, rights, batch) = inlet.any() {
-                let batch = match self.setup.feeds[at].lane {
-                    Some(lane) => in_lane(batch, lane),
-                    None => batch,
-                };
-                return Some((at, (tick, rights, batch)));
+            if let found @ Next::Batch(..) = inlet.any() {
+                return (at, found);
             }
         }
-        None
+        (0, Next::Nothing)
     }
 
     /// Inputs whose turn has not come wait in their spools; then the spool of the input whose turn it is; then itself.
@@ -387,7 +386,8 @@ impl StageOperator {
     }
 
     fn numbered(&mut self, batch: Batch) -> Result<Batch> {
-        if !self.setup.number || *batch.places() != Places::Unknown {
+        let known = *batch.places() != Places::Unknown && !self.setup.renumber;
+        if !self.setup.number || known {
             return Ok(batch);
         }
         let first = Place::new(0, self.numbered)?;

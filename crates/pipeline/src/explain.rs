@@ -139,6 +139,9 @@ fn stage(stage: &StagePlan) -> String {
         (false, true) => "rows in any order, with their places",
         (false, false) => "rows in any order",
     });
+    if stage.further.contains(&Route::Everywhere) {
+        words.push("a copy of the table on every worker");
+    }
     if stage.emits == Emits::SortedAtEnd {
         words.push(match stage.timed {
             true => "writes as time goes on, sorted",

@@ -86,6 +86,10 @@ impl Maker<'_> {
         mut inputs: Vec<Fed>,
         (input, last): (usize, bool),
     ) -> OutputRef {
+        debug_assert!(
+            inputs.len() < 2 || !stage.ordered,
+            "a stage of several inputs takes rows in any order; what goes before it may put one in order"
+        );
         for fed in &mut inputs {
             self.make_ready(chain, stage, fed);
         }
@@ -205,9 +209,8 @@ impl Maker<'_> {
             let mut operator = self.blank(chain.index, name, Job::Stage(make), 1);
             operator.errors = None;
             operator.reads(std::mem::take(&mut fed.outputs), true);
-            let many = operator.feeds.len() > 1;
-            for (feed, lane) in operator.feeds.iter_mut().zip(0..) {
-                feed.lane = many.then_some(lane);
+            if operator.feeds.len() > 1 {
+                operator.mark_lanes();
             }
             operator.lines = Lines::Unknown;
             operator.last = false;

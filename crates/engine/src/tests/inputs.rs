@@ -295,3 +295,44 @@ fn time_goes_as_far_as_the_input_that_is_least_far() {
     }
     assert!(marks.load(Ordering::Relaxed) > 100);
 }
+
+#[test]
+fn places_tell_the_order_of_any_union() {
+    for (workers, memory, batch_rows) in variants() {
+        let sinks: Vec<Collect> = (0..3).map(|_| Collect::default()).collect();
+        // Places as numbers that compare as they do, and behind them whoever wants the order.
+        let show = || {
+            let places = StagePlan {
+                places: true,
+                ..each(|batch, out| {
+                    let places = (0..batch.len()).map(|row| batch.places().get(row));
+                    let places = places.map(|place| place.map_or(-1, |place| place.0 as i64));
+                    out.send(0, Batch::new(rows(places.collect())));
+                    Ok(Flow::Ready)
+                })
+            };
+            made(vec![places])
+        };
+        let out = |at: usize| Work::Sink(Arc::new(sinks[at].clone()));
+        let nodes = vec![
+            node("a", Work::Source(Numbers::new(0, &[300, 20], 10)), &[]),
+            node("b", Work::Source(Numbers::new(0, &[70, 70], 10)), &[]),
+            node("sums", keyed_sum(), &[0]),
+            node("reversed", show(), &[1, 0]),
+            node("results", show(), &[1, 2, 0]),
+            node("pass", made(vec![pass()]), &[1, 0]),
+            node("again", show(), &[5, 0, 1]),
+            node("out", out(0), &[3]),
+            node("out2", out(1), &[4]),
+            node("out3", out(2), &[6]),
+        ];
+        run(nodes, workers, memory, batch_rows).expect("runs");
+        let expected = [460, 460 + KEYS as usize, 920];
+        for (sink, expected) in sinks.iter().zip(expected) {
+            let seen = sink.seen.lock().expect("no panic");
+            assert_eq!(seen.len(), expected);
+            let label = format!("{workers} workers, {memory} bytes, {batch_rows} rows");
+            assert!(seen[0] >= 0 && seen.is_sorted_by(|a, b| a < b), "{label}");
+        }
+    }
+}

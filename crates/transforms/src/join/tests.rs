@@ -1,3 +1,5 @@
+//! What joins give, against examples and against a model that looks at every pair of rows.
+
 use std::fmt::Write as _;
 
 use arrow_array::RecordBatch;
@@ -150,6 +152,7 @@ fn random(count: usize, salt: usize, name: &str) -> (RecordBatch, Vec<(String, S
     (rows(&text), keys)
 }
 
+type ModelRow = (String, String);
 type ModelKey = (bool, bool, u64, String);
 
 /// A key that sorts as keys do, and whether it has a null.
@@ -176,11 +179,7 @@ fn model_key((key, word): &(String, String)) -> (ModelKey, bool) {
 }
 
 /// What a join gives, found by looking at every pair of rows.
-fn model(
-    (main, table): (&[(String, String)], &[(String, String)]),
-    kind: Kind,
-    keep: Keep,
-) -> Vec<String> {
+fn model((main, table): (&[ModelRow], &[ModelRow]), kind: Kind, keep: Keep) -> Vec<String> {
     let main_keys: Vec<_> = main.iter().map(model_key).collect();
     let table_keys: Vec<_> = table.iter().map(model_key).collect();
     let counts = |at: usize| {

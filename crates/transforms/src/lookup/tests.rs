@@ -1,3 +1,5 @@
+//! What lookups give, against examples and against a model that looks at every row of the table.
+
 use arrow_array::RecordBatch;
 use dataflow_core::TimeRule;
 use dataflow_testkit::{Drive, Side, Timing};
