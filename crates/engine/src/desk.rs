@@ -117,6 +117,11 @@ impl Open {
         let idle = Duration::from_nanos(idle.unsigned_abs());
         (!speaks && !reads).then(|| self.heard + idle)
     }
+
+    /// Whether it holds nobody back at the moment.
+    fn is_idle(&self) -> bool {
+        self.idle_at().is_some_and(|at| at <= WallTime::now())
+    }
 }
 
 /// Wakes the desk at a time of its choice, from a thread that sleeps until then.
@@ -296,9 +301,7 @@ impl Desk {
                 continue;
             };
             let now = match open.right {
-                Some(_) if open.idle_at().is_none_or(|at| WallTime::now() < at) => {
-                    clock.watermark()
-                }
+                Some(_) if !open.is_idle() => clock.watermark(),
                 _ => END,
             };
             let least = reached.entry(time.group).or_insert(END);
@@ -403,8 +406,10 @@ impl Desk {
             return false;
         };
         let others = self.open.iter().enumerate().filter(|(at, _)| *at != which);
-        let mut others =
-            others.filter(|(at, open)| open.right.is_some() && self.may_begin(*at, activation));
+        let counts = |at: usize, open: &Open| {
+            open.right.is_some() && !open.is_idle() && self.may_begin(at, activation)
+        };
+        let mut others = others.filter(|(at, open)| counts(*at, open));
         others.any(|(_, open)| of(open).is_some_and(|(of, least)| of == group && least < far))
     }
 
