@@ -100,6 +100,9 @@ pub struct TimeRule {
     pub lateness: i64,
     /// A time that is further ahead of the newest one is believed only when [`BELIEVED`] rows in a row agree.
     pub max_future_skew: Option<i64>,
+    /// A source that has said nothing for so long holds nobody's time back until it speaks again. Nanoseconds on the clock of the
+    /// wall, which only live sources may look at.
+    pub idle: Option<i64>,
 }
 
 /// So many rows in a row make a jump in time believable.
@@ -180,6 +183,7 @@ mod tests {
     const RULE: TimeRule = TimeRule {
         lateness: 5,
         max_future_skew: None,
+        idle: None,
     };
 
     #[test]
@@ -226,6 +230,7 @@ mod tests {
         let rule = TimeRule {
             lateness: 0,
             max_future_skew: Some(10),
+            idle: None,
         };
         let settled: Vec<i64> = (0..16).collect();
         let mut newest = Newest::default();

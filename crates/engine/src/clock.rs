@@ -214,6 +214,7 @@ mod tests {
         let rule = TimeRule {
             lateness: 5,
             max_future_skew: None,
+            idle: None,
         };
         Clock::new(rule, splits, most_open)
     }

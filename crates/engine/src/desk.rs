@@ -12,8 +12,9 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant as WallTime};
 
-use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded, unbounded};
 use dataflow_core::memory::{Charge, Gauge};
 use dataflow_core::plan::SourceTime;
 use dataflow_core::time::{BEGINNING, END, Instant, Newest};
@@ -89,6 +90,8 @@ struct Open {
     /// Where splits are asked for rather than taken as they come: how.
     asks: Option<Asks>,
     cuts: Receiver<Cut>,
+    /// When it last had something to say, or could not.
+    heard: WallTime,
     next: Option<Piece>,
     ended: bool,
     /// The tick of its end, once that was sent.
@@ -104,6 +107,49 @@ struct Asks {
     open: Option<usize>,
 }
 
+impl Open {
+    /// When it will have been silent for long enough not to be waited for; none if it has something to say, or is to be waited
+    /// for however long.
+    fn idle_at(&self) -> Option<WallTime> {
+        let idle = self.time?.rule.idle?;
+        let speaks = self.next.is_some() || self.ended || self.right.is_none();
+        let reads = self.clock.as_ref().is_some_and(Clock::is_reading);
+        let idle = Duration::from_nanos(idle.unsigned_abs());
+        (!speaks && !reads).then(|| self.heard + idle)
+    }
+}
+
+/// Wakes the desk at a time of its choice, from a thread that sleeps until then.
+struct Alarm {
+    at: Sender<WallTime>,
+}
+
+impl Alarm {
+    fn new(wake: SyncActivator) -> Self {
+        let (at, times) = unbounded::<WallTime>();
+        // The thread ends with the desk. Where there is none, a silent source is waited for.
+        let _ = std::thread::Builder::new()
+            .name("alarm".into())
+            .spawn(move || {
+                while let Ok(mut due) = times.recv() {
+                    loop {
+                        match times.recv_deadline(due) {
+                            Ok(other) => due = due.min(other),
+                            Err(RecvTimeoutError::Timeout) => break,
+                            Err(RecvTimeoutError::Disconnected) => return,
+                        }
+                    }
+                    let _ = wake.activate();
+                }
+            });
+        Self { at }
+    }
+
+    fn at(&self, time: WallTime) {
+        let _ = self.at.send(time);
+    }
+}
+
 /// The desk.
 pub struct Desk {
     setup: DeskSetup,
@@ -116,6 +162,7 @@ pub struct Desk {
     turn: usize,
     /// The watermark sent last, by group.
     watermarks: BTreeMap<usize, Instant>,
+    alarm: Option<Alarm>,
     start: Start,
 }
 
@@ -124,6 +171,7 @@ impl Desk {
     pub fn new(setup: DeskSetup, mut start: Start) -> Self {
         let mut open = Vec::new();
         let mut threads = Vec::new();
+        let mut alarm = None;
         let capabilities = std::mem::take(&mut start.capabilities);
         if start.worker == 0 {
             for (source, right) in setup.sources.iter().zip(capabilities) {
@@ -143,6 +191,7 @@ impl Desk {
                     clock: source.time.map(clock),
                     asks: aligned.then_some(Asks { splits, open: None }),
                     cuts,
+                    heard: WallTime::now(),
                     next: None,
                     ended: false,
                     end: None,
@@ -151,6 +200,10 @@ impl Desk {
                 threads.extend(spawn_cutter(source, (out, asked), (start.wake)(), &setup));
             }
             let wake = std::sync::Mutex::new((start.wake)());
+            let idle = |source: &DeskSource| source.time.is_some_and(|t| t.rule.idle.is_some());
+            if setup.sources.iter().any(idle) {
+                alarm = Some(Alarm::new((start.wake)()));
+            }
             setup.demand.wake_with(move || {
                 let _ = crate::abort::lock(&wake).activate();
             });
@@ -164,6 +217,7 @@ impl Desk {
             next_tick: 0,
             turn: 0,
             watermarks: BTreeMap::new(),
+            alarm,
             start,
         }
     }
@@ -204,6 +258,11 @@ impl Desk {
         }
         self.admit(activation);
         self.tell_time(activation);
+        if let Some(alarm) = &self.alarm {
+            let now = WallTime::now();
+            let silent = self.open.iter().filter_map(Open::idle_at);
+            silent.filter(|at| *at > now).for_each(|at| alarm.at(at));
+        }
         // Moved before anything waits: a source with nothing to say must not hold back those that have.
         for open in &mut self.open {
             if let Some(right) = &mut open.right {
@@ -237,8 +296,10 @@ impl Desk {
                 continue;
             };
             let now = match open.right {
-                Some(_) => clock.watermark(),
-                None => END,
+                Some(_) if open.idle_at().is_none_or(|at| WallTime::now() < at) => {
+                    clock.watermark()
+                }
+                _ => END,
             };
             let least = reached.entry(time.group).or_insert(END);
             *least = now.min(*least);
@@ -317,6 +378,9 @@ impl Desk {
                 }
                 Err(_) => break,
             }
+        }
+        if open.next.is_some() {
+            open.heard = WallTime::now();
         }
         let (Some(clock), Some(asks)) = (&mut open.clock, &mut open.asks) else {
             return;

@@ -46,9 +46,15 @@ pub struct TimeConfig {
     /// How much older than the newest row before it in its file a row may be without being late. Default `"0s"`.
     pub lateness: Located<Duration>,
     /// A time that is further ahead of the newest one before it is believed only when 16 rows in a row agree, so that a wrong
-    /// one does not make all that follow late. Default: every time is believed.
+    /// one does not make all that follow late. Default: every time is believed; `"1h"` for standard input and other live sources.
     pub max_future_skew: Option<Located<Duration>>,
+    /// A live source that says nothing for so long holds back no window of the others until it speaks again: `"30s"`. Rows whose
+    /// windows have left by then are late, so what is late depends on when rows arrive. Default: a silent source is waited for.
+    pub idle: Option<Located<Duration>>,
 }
+
+/// How far ahead a time of a live source is believed at once: an hour.
+const BELIEVABLE: i64 = 3_600_000_000_000;
 
 /// What a number counts since 1970.
 #[derive(Clone, Copy, Debug, Deserialize, JsonSchema, PartialEq, Eq)]
@@ -133,9 +139,19 @@ impl TimeConfig {
             let help = "write how far ahead of the newest row before it a time may be, such as \"1h\"; or leave it out";
             check.error_at(skew, message, Some(help.to_string()));
         }
-        (late >= 0 && wrong.is_none()).then_some(TimeRule {
+        let idle = self.idle.as_ref();
+        let never = idle.filter(|idle| idle.nanoseconds() <= 0);
+        if let Some(idle) = never {
+            let message = format!("`idle` is {}", idle.value);
+            let help =
+                "write after how long a silence the others go on, such as \"30s\"; or leave it out";
+            check.error_at(idle, message, Some(help.to_string()));
+        }
+        let fine = late >= 0 && wrong.is_none() && never.is_none();
+        fine.then_some(TimeRule {
             lateness: late,
             max_future_skew: skew.map(|skew| skew.nanoseconds()),
+            idle: idle.map(|idle| idle.nanoseconds()),
         })
     }
 }
@@ -154,5 +170,13 @@ pub fn timed(
     let settled = time.settled(check);
     let (source, of) = (source?, of?);
     let clock = Clock::new(&time, of, settled.as_ref(), &source, check)?;
-    Some(Arc::new(Timed::new(source, Arc::new(clock), settled?.rule)))
+    let mut rule = settled?.rule;
+    if source.live() {
+        rule.max_future_skew.get_or_insert(BELIEVABLE);
+    } else if let Some(idle) = &time.idle {
+        let message = "`idle` means nothing here: files do not fall silent";
+        check.error_at(idle, message, Some("leave it out".into()));
+        return None;
+    }
+    Some(Arc::new(Timed::new(source, Arc::new(clock), rule)))
 }

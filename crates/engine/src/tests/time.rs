@@ -11,6 +11,7 @@ const SIZE: i64 = 100;
 const RULE: TimeRule = TimeRule {
     lateness: 30,
     max_future_skew: None,
+    idle: None,
 };
 
 /// Numbers that happened at times which a function tells.
@@ -415,5 +416,88 @@ fn several_inputs_with_time_are_put_in_its_order() {
             *through.seen.lock().expect("no panic") == expected,
             "{label}"
         );
+    }
+}
+
+/// A source that says one piece, and the rest when it is told to.
+struct Silent {
+    timed: Arc<Timed>,
+    idle: Option<i64>,
+    told: crossbeam_channel::Receiver<()>,
+}
+
+impl Source for Silent {
+    fn ports(&self) -> &[Port] {
+        self.timed.ports()
+    }
+    fn narrow(self: Arc<Self>, _: &Wanted) -> Arc<dyn Source> {
+        self
+    }
+    fn splits(&self) -> Result<Vec<Split>> {
+        self.timed.splits()
+    }
+    fn cutter(&self, split: usize, first: Place) -> Result<Box<dyn Cutter>> {
+        let inner = self.timed.cutter(split, first)?;
+        Ok(Box::new(SilentCutter(inner, 0, self.told.clone())))
+    }
+    fn reader(&self) -> Result<Box<dyn Reader>> {
+        self.timed.reader()
+    }
+    fn time(&self) -> Option<TimeRule> {
+        Some(TimeRule {
+            idle: self.idle,
+            ..RULE
+        })
+    }
+}
+
+struct SilentCutter(Box<dyn Cutter>, usize, crossbeam_channel::Receiver<()>);
+
+impl Cutter for SilentCutter {
+    fn next(&mut self) -> Result<Option<Piece>> {
+        self.1 += 1;
+        if self.1 == 2 {
+            // Whoever told may be gone: that tells as well.
+            let _ = self.2.recv();
+        }
+        self.0.next()
+    }
+}
+
+#[test]
+fn a_silent_source_is_waited_for_unless_it_may_be_idle() {
+    for (idle, leaves) in [(None, false), (Some(20_000_000), true)] {
+        let (tell, told) = crossbeam_channel::bounded(1);
+        let silent = Silent {
+            timed: Timed::new(&[10], 10, false, wobbling),
+            idle,
+            told,
+        };
+        let sink = Collect::default();
+        let windows = made(vec![
+            assign(SIZE, Arc::default()),
+            SumByWindow::plan(SIZE, Arc::default()),
+        ]);
+        let nodes = vec![
+            node(
+                "speaks",
+                Work::Source(Timed::new(&[3000], 50, false, wobbling)),
+                &[],
+            ),
+            node("silent", Work::Source(Arc::new(silent)), &[]),
+            node("windows", windows, &[0]),
+            node("other", Work::Sink(Arc::new(Collect::default())), &[1, 0]),
+            node("out", Work::Sink(Arc::new(sink.clone())), &[2]),
+        ];
+        let running = std::thread::spawn(move || run(nodes, 2, 16 << 20, 100));
+        let deadline = std::time::Instant::now() + Duration::from_secs(if leaves { 20 } else { 1 });
+        let seen = || sink.seen.lock().expect("no panic").len();
+        while seen() < 20 && std::time::Instant::now() < deadline {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        assert_eq!(seen() >= 20, leaves, "{} windows have left", seen());
+        tell.send(()).expect("it listens");
+        running.join().expect("no panic").expect("runs");
+        assert!(seen() > 80);
     }
 }

@@ -754,7 +754,8 @@ fn the_oldest_time_of_a_file_is_found_in_its_head() {
         source.time(),
         Some(TimeRule {
             lateness: 4 * SECOND,
-            max_future_skew: None
+            max_future_skew: None,
+            idle: None,
         })
     );
     // No time is believed before 16 rows agree, and a file that ends before was read as a whole.

@@ -24,6 +24,7 @@ struct Rows {
 const RULE: TimeRule = TimeRule {
     lateness: 5 * SECOND,
     max_future_skew: None,
+    idle: None,
 };
 
 fn some_rows(count: i64, gap: i64) -> Rows {

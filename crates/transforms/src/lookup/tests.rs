@@ -10,6 +10,7 @@ use crate::fixtures::{build_of, drives, lines, problems_of, rows};
 const RULE: TimeRule = TimeRule {
     lateness: 0,
     max_future_skew: None,
+    idle: None,
 };
 
 /// Runs a lookup in every way that must not matter, with times for the rows if there are some.
