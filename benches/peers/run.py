@@ -21,6 +21,8 @@ import sys
 import time
 from pathlib import Path
 
+import windows
+
 METRICS = [f"m{i}" for i in range(8)]
 KEYS = ["day", "namespace", "node"]
 
@@ -311,6 +313,7 @@ TASKS = {
     "describe": lambda options: task_describe(options, "parquet"),
     "describe-csv": lambda options: task_describe(options, "csv"),
     "describe-jsonl": lambda options: task_describe(options, "jsonl"),
+    "windows": lambda options: windows.task(options, sys.modules[__name__]),
 }
 
 
