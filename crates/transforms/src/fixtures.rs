@@ -76,24 +76,25 @@ fn node(value: &toml::Value) -> Node {
 }
 
 /// What is wrong with a component's example.
-pub(crate) fn component_problems(component: &Component, input: &RecordBatch) -> Vec<String> {
-    let (_, problems) = made(component, component.info.example, input, true, &catalog());
+pub(crate) fn component_problems(component: &Component, inputs: &[&RecordBatch]) -> Vec<String> {
+    let inputs = &inputs[..=component.tables.len()];
+    let (_, problems) = made(component, component.info.example, inputs, true, &catalog());
     let messages = problems.list().iter().map(|p| p.message.clone());
     messages.collect()
 }
 
 fn checked<C: TransformConfig>(
     config: &str,
-    input: &RecordBatch,
+    inputs: &[&RecordBatch],
     catalog: &[Component],
 ) -> (Option<Arc<dyn Transform>>, Problems) {
-    made(&Component::transform::<C>(), config, input, true, catalog)
+    made(&Component::transform::<C>(), config, inputs, true, catalog)
 }
 
 fn made(
     component: &Component,
     config: &str,
-    input: &RecordBatch,
+    inputs: &[&RecordBatch],
     timed: bool,
     catalog: &[Component],
 ) -> (Option<Arc<dyn Transform>>, Problems) {
@@ -111,11 +112,13 @@ fn made(
             run_time: 0,
             problems: &mut problems,
         };
-        let inputs = [Input {
-            from: vec!["before".into()],
+        let names = ["before", "table"].into_iter();
+        let input = |(name, input): (&str, &&RecordBatch)| Input {
+            from: vec![name.into()],
             schema: input.schema(),
             timed,
-        }];
+        };
+        let inputs: Vec<Input> = names.zip(inputs).map(input).collect();
         let Build::Transform(build) = &component.build else {
             panic!("{component:?} is no transform");
         };
@@ -131,7 +134,15 @@ fn made(
 
 /// The transform that a configuration makes of this input.
 pub(crate) fn build<C: TransformConfig>(config: &str, input: &RecordBatch) -> Arc<dyn Transform> {
-    let (built, problems) = checked::<C>(config, input, &catalog());
+    build_of::<C>(config, &[input])
+}
+
+/// The transform that a configuration makes of these inputs.
+pub(crate) fn build_of<C: TransformConfig>(
+    config: &str,
+    inputs: &[&RecordBatch],
+) -> Arc<dyn Transform> {
+    let (built, problems) = checked::<C>(config, inputs, &catalog());
     built.unwrap_or_else(|| panic!("{config}: {problems:?}"))
 }
 
@@ -152,13 +163,21 @@ pub(crate) fn build_real_of<C: TransformConfig>(
     let mut catalog = dataflow_accumulators::list();
     catalog.extend(dataflow_windowing::list());
     let component = Component::transform::<C>();
-    let (built, problems) = made(&component, config, input, timed, &catalog);
+    let (built, problems) = made(&component, config, &[input], timed, &catalog);
     built.unwrap_or_else(|| panic!("{config}: {problems:?}"))
 }
 
 /// What is wrong with a configuration.
 pub(crate) fn problems<C: TransformConfig>(config: &str, input: &RecordBatch) -> Vec<String> {
-    let (_, problems) = checked::<C>(config, input, &catalog());
+    problems_of::<C>(config, &[input])
+}
+
+/// What is wrong with a configuration over these inputs.
+pub(crate) fn problems_of<C: TransformConfig>(
+    config: &str,
+    inputs: &[&RecordBatch],
+) -> Vec<String> {
+    let (_, problems) = checked::<C>(config, inputs, &catalog());
     problems.list().iter().map(|p| p.message.clone()).collect()
 }
 

@@ -3,6 +3,7 @@
 use dataflow_core::component::Component;
 
 mod aggregate;
+mod asof;
 mod calls;
 mod columns;
 mod config;
@@ -10,10 +11,12 @@ mod describe;
 mod filter;
 mod in_time;
 mod limit;
+mod matching;
 mod one_group;
 mod route;
 mod select;
 mod sort;
+mod time_join;
 mod top;
 mod union;
 mod unnest;
@@ -25,6 +28,7 @@ mod fixtures;
 pub fn list() -> Vec<Component> {
     vec![
         Component::transform::<aggregate::Aggregate>(),
+        Component::transform::<asof::Asof>(),
         Component::transform::<describe::Describe>(),
         Component::transform::<filter::Filter>(),
         Component::transform::<limit::Limit>(),
@@ -64,10 +68,11 @@ mod tests {
     #[test]
     fn examples_are_complete_and_valid() {
         let input = crate::fixtures::rows(
-            "temperature:f64 vibration:f64 device team cost:f64 raw Test_Time(s):f64 voltage:f64 current:f64 readings:list",
+            "temperature:f64 vibration:f64 device team region cost:f64 raw Test_Time(s):f64 voltage:f64 current:f64 readings:list",
         );
+        let table = crate::fixtures::rows("area device price:f64 start:time end:time");
         for component in super::list() {
-            let problems = crate::fixtures::component_problems(&component, &input);
+            let problems = crate::fixtures::component_problems(&component, &[&input, &table]);
             assert!(problems.is_empty(), "{}: {problems:?}", component.info.name);
         }
     }
