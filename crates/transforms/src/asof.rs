@@ -97,7 +97,8 @@ impl TransformConfig for Asof {
         let tolerance = self.tolerance.as_ref();
         let negative = tolerance.filter(|tolerance| tolerance.nanoseconds() < 0);
         if let Some(negative) = negative {
-            let message = "`tolerance` is how far away a row may be, which is never less than nothing";
+            let message =
+                "`tolerance` is how far away a row may be, which is never less than nothing";
             check.error_at(negative, message, Some("leave the `-` out".into()));
         }
         let rule = Rule::Nearest(Nearest {

@@ -10,7 +10,9 @@ mod config;
 mod describe;
 mod filter;
 mod in_time;
+mod interval;
 mod limit;
+#[allow(dead_code)] // other joins use the rest of it
 mod matching;
 mod one_group;
 mod route;
@@ -31,6 +33,7 @@ pub fn list() -> Vec<Component> {
         Component::transform::<asof::Asof>(),
         Component::transform::<describe::Describe>(),
         Component::transform::<filter::Filter>(),
+        Component::transform::<interval::Interval>(),
         Component::transform::<limit::Limit>(),
         Component::transform::<route::Route>(),
         Component::transform::<select::Select>(),

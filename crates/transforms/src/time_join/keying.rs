@@ -72,7 +72,8 @@ impl Keying {
                 "what happened before later rows had been joined already".into(),
             ),
         };
-        let whose = &self.work.sides[self.input].name;
+        let side = &self.work.sides[self.input];
+        let whose = format!("{} {}", side.whose, side.name);
         BadRow {
             place: batch.places().get(row),
             index: Some(row),

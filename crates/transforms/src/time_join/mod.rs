@@ -1,12 +1,15 @@
 //! What joins over event time share: rows of two inputs, of which those of one key match that happened near one another.
 //!
 //! Both sides go to the owners of their keys (`keying`), where they wait until the watermark says that all that may match has come
-//! (`streaming`). The main side leaves in the order of (time, key, place) (`ordered`); of the table's rows those are held that can
+//! (`streaming`), or for the end where that is never sure before (`at_end`). The main side leaves in the order of (time, key, place) (`ordered`); of the table's rows those are held that can
 //! still match (`held`), which the rule tells (`rule`).
 
+mod at_end;
 mod held;
 mod keying;
 mod keys;
+#[cfg(test)]
+pub(crate) mod model;
 mod ordered;
 mod rule;
 mod streaming;
@@ -28,6 +31,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::By;
 use crate::matching::{Added, KeyPairs, both_inputs};
+use at_end::AtEnd;
 use keying::Keying;
 pub(crate) use rule::{Nearest, Rule};
 use streaming::Streaming;
@@ -65,8 +69,10 @@ pub(crate) struct Written<'a> {
 }
 
 /// One side.
+#[derive(Clone)]
 struct Side {
-    /// How it is called.
+    /// What its rows are called: rows of its name.
+    whose: &'static str,
     name: String,
     keys: Vec<String>,
     schema: SchemaRef,
@@ -75,6 +81,7 @@ struct Side {
 }
 
 /// A join, checked.
+#[derive(Clone)]
 struct Work {
     rule: Rule,
     left: bool,
@@ -127,7 +134,7 @@ impl Work {
             return Ok(());
         }
         let message = format!(
-            "{rows} rows of {} may still match and take {}, of a budget of {} for this stage; they cannot be spilled",
+            "{rows} rows of the table {} may still match and take {}, of a budget of {} for this stage; they cannot be spilled",
             self.sides[1].name,
             Bytes(bytes as u64).for_people(),
             Bytes(context.memory as u64).for_people()
@@ -180,8 +187,9 @@ pub(crate) fn build(
     let leaves = |at: &usize| names.contains(fields[*at].name());
     let indices: Vec<usize> = (0..fields.len()).filter(leaves).collect();
     let added_schema = table.schema.project(&indices).ok()?;
-    let side = |input: &Input, keys: &[String], whose: &str, keeps: bool| Side {
-        name: format!("{whose} `{}`", input.from.join("`, `")),
+    let side = |input: &Input, keys: &[String], whose: &'static str, keeps: bool| Side {
+        whose,
+        name: format!("`{}`", input.from.join("`, `")),
         keys: keys.to_vec(),
         schema: Arc::clone(&input.schema),
         keeps,
@@ -255,8 +263,12 @@ fn time_field(
         check.error_at(name, message, Some("choose another name".into()));
         return None;
     }
-    let time = DataType::Timestamp(TimeUnit::Nanosecond, Some("UTC".into()));
-    Some(Arc::new(Field::new(&name.value, time, nullable)))
+    Some(Arc::new(Field::new(&name.value, time_type(), nullable)))
+}
+
+/// The type of the time of the table's row.
+fn time_type() -> DataType {
+    DataType::Timestamp(TimeUnit::Nanosecond, Some("UTC".into()))
 }
 
 /// A join over event time.
@@ -279,8 +291,7 @@ impl Transform for TimeJoin {
             0 => "rows in time",
             _ => "rows of the table in time",
         };
-        let mut plan =
-            StagePlan::local(name, move |context| Keying::new(&context, &work, input));
+        let mut plan = StagePlan::local(name, move |context| Keying::new(&context, &work, input));
         plan.places = true;
         plan.emits = Emits::Unordered;
         plan.sides = true;
@@ -290,10 +301,16 @@ impl Transform for TimeJoin {
 
     fn stages(&self) -> Vec<StagePlan> {
         let work = Arc::clone(&self.work);
-        let wait = self.work.rule.wait().unwrap_or(i64::MAX);
-        let mut plan = StagePlan::local("rows matched by time", move |context| {
-            Streaming::new(context, &work, wait)
-        });
+        let mut plan = match (self.work.rule, self.work.rule.wait()) {
+            (Rule::Nearest(nearest), None) => {
+                StagePlan::local("rows matched by time at the end", move |context| {
+                    AtEnd::new(context, &work, nearest)
+                })
+            }
+            (_, wait) => StagePlan::local("rows matched by time", move |context| {
+                Streaming::new(context, &work, wait.unwrap_or(i64::MAX))
+            }),
+        };
         plan.route = match self.work.types.is_empty() {
             true => Route::Gather,
             false => Route::Keyed,

@@ -83,8 +83,7 @@ impl Ordered {
                 self.sort(batch.slice(0, here), work, keys)?;
                 self.instant = Some(first);
                 if here < batch.len() {
-                    self.ahead
-                        .push_front(batch.slice(here, batch.len() - here));
+                    self.ahead.push_front(batch.slice(here, batch.len() - here));
                 }
                 if here < batch.len() || !goes_on {
                     self.instant = None;

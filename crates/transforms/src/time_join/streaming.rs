@@ -81,6 +81,19 @@ impl Streaming {
         })
     }
 
+    /// Takes rows of one input, whose columns are of the declared types.
+    pub(super) fn take(&mut self, input: usize, batch: Batch) -> Result<()> {
+        match input {
+            0 => self.main.push(batch, self.wait),
+            _ => self.table.waiting.push(batch),
+        }
+    }
+
+    /// Begins to let go of everything.
+    pub(super) fn end(&mut self) -> Result<()> {
+        self.begin(END)
+    }
+
     fn begin(&mut self, watermark: Instant) -> Result<()> {
         self.main.let_go(watermark)?;
         self.going = true;
@@ -99,7 +112,8 @@ impl Streaming {
         }
         let from = self.table.watermark.saturating_sub(self.wait);
         while self.table.going.is_some() || self.table.known < Some(self.table.sure) {
-            self.table.pull(self.table.sure, &self.work, &mut self.keys)?;
+            self.table
+                .pull(self.table.sure, &self.work, &mut self.keys)?;
             self.forget(from, &mut [])?;
         }
         self.forget(from, &mut [])?;
@@ -195,7 +209,7 @@ impl Streaming {
     }
 
     /// The next rows that leave.
-    fn next(&mut self) -> Result<Option<Batch>> {
+    pub(super) fn next(&mut self) -> Result<Option<Batch>> {
         loop {
             let Some(mut writing) = self.writing.take() else {
                 let next = match self.going {
@@ -231,7 +245,9 @@ impl Streaming {
             let (main, table) = (&writing.pairs.0[some.clone()], &writing.pairs.1[some]);
             let columns = self.table.held.columns(table)?;
             let times = self.table.held.times_of(table);
-            let batch = self.work.joined(&writing.rows.batch, main, columns, times)?;
+            let batch = self
+                .work
+                .joined(&writing.rows.batch, main, columns, times)?;
             writing.written = until;
             self.writing = Some(writing);
             return Ok(Some(batch));
@@ -284,15 +300,14 @@ impl Table {
 
 impl Stage for Streaming {
     fn on_batch(&mut self, _: Batch, _: &mut dyn Output) -> Result<Flow> {
-        Err(Error::internal("a join did not hear which input rows are of"))
+        Err(Error::internal(
+            "a join did not hear which input rows are of",
+        ))
     }
 
     fn on_input(&mut self, input: usize, batch: Batch, _: &mut dyn Output) -> Result<Flow> {
         let batch = conform(batch, &self.work.sides[input].schema)?;
-        match input {
-            0 => self.main.push(batch, self.wait)?,
-            _ => self.table.waiting.push(batch)?,
-        }
+        self.take(input, batch)?;
         Ok(Flow::Ready)
     }
 
