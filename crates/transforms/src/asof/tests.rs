@@ -240,7 +240,7 @@ fn what_is_wrong_is_said() {
         ),
         (
             "table = \"t\"\non = [\"device\"]",
-            "there would be two columns `x`",
+            "there would be two columns `n`",
         ),
         (
             "table = \"t\"\non = [\"device\"]\nprefix = \"t_\"\ntime_as = \"t_y\"",

@@ -86,7 +86,7 @@ fn pairs_are_those_of_the_model() {
     ] {
         for (kind, left) in [("inner", false), ("left", true)] {
             let every = if before == 86400 { 40 } else { 1 };
-            let (main, table) = sides(before as u64 + 100, 10, every);
+            let (main, table) = sides((before + 100) as u64, 10, every);
             let config = format!(
                 "table = \"t\"\non = [\"key\"]\nwithin = {within}\nkind = \"{kind}\"\ntime_as = \"at\"\nprefix = \"\"\n"
             );

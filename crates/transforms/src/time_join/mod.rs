@@ -5,6 +5,8 @@
 //! still match (`held`), which the rule tells (`rule`).
 
 mod at_end;
+#[cfg(test)]
+mod golden;
 mod held;
 mod keying;
 mod keys;
