@@ -231,7 +231,9 @@ fn rows_for_examples() -> String {
         ("by", "kind = \"sequence\""),
         ("weight", "kind = \"uniform\", low = 1.0, high = 2.0"),
     ];
-    let mut text = String::from("[sources.made]\ntype = \"generate\"\nrows = 100\n");
+    let mut text = String::from(
+        "[sources.made]\ntype = \"generate\"\nrows = 100\ntime = { column = \"timestamp\" }\n",
+    );
     for (name, spec) in columns {
         text.push_str(&format!("columns.\"{name}\" = {{ {spec} }}\n"));
     }
@@ -243,6 +245,26 @@ fn rows_for_examples() -> String {
         "[transforms.listed]\ntype = \"aggregate\"\ninputs = [\"made\"]\nby = [\"device\"]\ncompute.readings = \"quantiles(x, [0.1, 0.9])\"\n",
     );
     text
+}
+
+/// Sources of the tables that an example names.
+fn tables_for(component: &Component) -> String {
+    let Ok(example) = component.info.example.parse::<toml::Table>() else {
+        return String::new();
+    };
+    let tables = component
+        .tables
+        .iter()
+        .filter_map(|key| example.get(*key)?.as_str());
+    let source = |name: &str| {
+        format!(
+            "[sources.{name}]\ntype = \"generate\"\nrows = 10\ntime = {{ column = \"timestamp\" }}\n\
+             columns.timestamp = {{ kind = \"time\", every = \"1s\" }}\n\
+             columns.device = {{ kind = \"categories\", count = 3 }}\n\
+             columns.level = {{ kind = \"normal\", mean = 1.0 }}\n"
+        )
+    };
+    tables.map(source).collect()
 }
 
 /// A pipeline around a component's example.
@@ -261,7 +283,8 @@ fn around(component: &Component) -> String {
         Kind::Transform => {
             let from = if name == "unnest" { "listed" } else { "made" };
             let written = describe::example(component);
-            format!("{rows}{}", with_inputs(&written, from))
+            let tables = tables_for(component);
+            format!("{rows}{tables}{}", with_inputs(&written, from))
         }
         Kind::Sink => {
             let written = describe::example(component);

@@ -198,6 +198,16 @@ pub(crate) fn problems_of<C: TransformConfig>(
     problems.list().iter().map(|p| p.message.clone()).collect()
 }
 
+/// The same where none of the inputs has event time.
+pub(crate) fn problems_untimed<C: TransformConfig>(
+    config: &str,
+    inputs: &[&RecordBatch],
+) -> Vec<String> {
+    let component = Component::transform::<C>();
+    let (_, problems) = made(&component, config, inputs, false, &catalog());
+    problems.list().iter().map(|p| p.message.clone()).collect()
+}
+
 /// The windows, and small accumulators under the names of the real ones.
 pub(crate) fn catalog() -> Vec<Component> {
     let mut catalog = dataflow_windowing::list();

@@ -3,11 +3,13 @@
 use dataflow_core::component::Component;
 
 mod aggregate;
+mod asof;
 mod calls;
 mod columns;
 mod config;
 mod describe;
 mod filter;
+mod interval;
 mod join;
 mod limit;
 mod lookup;
@@ -16,6 +18,7 @@ mod one_group;
 mod route;
 mod select;
 mod sort;
+mod time_join;
 mod top;
 mod union;
 mod unnest;
@@ -29,8 +32,10 @@ mod in_time_tests;
 pub fn list() -> Vec<Component> {
     vec![
         Component::transform::<aggregate::Aggregate>(),
+        Component::transform::<asof::Asof>(),
         Component::transform::<describe::Describe>(),
         Component::transform::<filter::Filter>(),
+        Component::transform::<interval::Interval>(),
         Component::transform::<join::Join>(),
         Component::transform::<limit::Limit>(),
         Component::transform::<lookup::Lookup>(),
@@ -72,7 +77,7 @@ mod tests {
         let input = crate::fixtures::rows(
             "temperature:f64 vibration:f64 device team region cost:f64 raw Test_Time(s):f64 voltage:f64 current:f64 readings:list",
         );
-        let table = crate::fixtures::rows("area price:f64 start:time end:time");
+        let table = crate::fixtures::rows("area device price:f64 start:time end:time");
         for component in super::list() {
             let problems = crate::fixtures::component_problems(&component, &[&input, &table]);
             assert!(problems.is_empty(), "{}: {problems:?}", component.info.name);

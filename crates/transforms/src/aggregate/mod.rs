@@ -46,6 +46,8 @@ use crate::one_group;
 use crate::sort::unwrapped;
 use closing::Closing;
 use cut::Cut;
+pub(crate) use groups::Groups;
+pub(crate) use hashing::Hashing;
 use partial::Partial;
 use total::Total;
 pub(crate) use total::too_large;

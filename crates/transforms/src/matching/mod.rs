@@ -9,7 +9,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub(crate) use added::Added;
-pub(crate) use on::{KeyPairs, SideKeys};
+pub(crate) use on::{KeyPairs, SideKeys, lost};
 
 /// Which of the table's rows of one key count.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

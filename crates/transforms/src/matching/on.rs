@@ -279,7 +279,7 @@ impl SideKeys {
 }
 
 /// The rows whose value has no place in the type in which it is compared.
-fn lost<'a>(
+pub(crate) fn lost<'a>(
     name: &'a str,
     values: &'a ArrayRef,
     compared: &'a ArrayRef,
