@@ -238,7 +238,6 @@ fn rows_for_examples() -> String {
         text.push_str(&format!("columns.\"{name}\" = {{ {spec} }}\n"));
     }
     // A table, for what reads two inputs.
-    text.push_str("time = { column = \"timestamp\" }\n");
     text.push_str("[sources.prices]\ntype = \"generate\"\nrows = 10\ncolumns.area = { kind = \"categories\", count = 3 }\ncolumns.price = { kind = \"normal\", mean = 1.0 }\n");
     // A column of lists, for what takes lists.
     text.push_str(
