@@ -8,9 +8,14 @@ mod columns;
 mod config;
 mod describe;
 mod filter;
+mod held;
 mod in_time;
+mod in_turn;
+mod late;
 mod limit;
 mod one_group;
+mod per_key;
+mod previous;
 mod route;
 mod select;
 mod sort;
@@ -25,9 +30,12 @@ mod fixtures;
 pub fn list() -> Vec<Component> {
     vec![
         Component::transform::<aggregate::Aggregate>(),
+        Component::transform::<previous::Delta>(),
         Component::transform::<describe::Describe>(),
         Component::transform::<filter::Filter>(),
+        Component::transform::<previous::Lag>(),
         Component::transform::<limit::Limit>(),
+        Component::transform::<previous::Rate>(),
         Component::transform::<route::Route>(),
         Component::transform::<select::Select>(),
         Component::transform::<sort::Sort>(),

@@ -15,7 +15,7 @@ use crate::columns::in_type;
 const NULL: u64 = 0;
 
 /// Hashes keys. Equal keys have equal hashes, however their columns are encoded and in whatever batch they come.
-pub(super) struct Hashing {
+pub(crate) struct Hashing {
     columns: Vec<Column>,
 }
 
@@ -29,13 +29,13 @@ struct Column {
 
 impl Hashing {
     /// For keys of these types (those of values, not of dictionaries).
-    pub(super) fn new(types: &[DataType]) -> Result<Self> {
+    pub(crate) fn new(types: &[DataType]) -> Result<Self> {
         let columns = types.iter().map(Column::new).collect::<Result<_>>()?;
         Ok(Self { columns })
     }
 
     /// The hash of each row's key.
-    pub(super) fn of(&mut self, keys: &[ArrayRef]) -> Result<Vec<u64>> {
+    pub(crate) fn of(&mut self, keys: &[ArrayRef]) -> Result<Vec<u64>> {
         let rows = keys.first().map_or(0, |key| key.len());
         let mut hashes = vec![0; rows];
         for (column, key) in self.columns.iter_mut().zip(keys) {
@@ -45,7 +45,7 @@ impl Hashing {
     }
 
     /// Bytes held.
-    pub(super) fn bytes(&self) -> usize {
+    pub(crate) fn bytes(&self) -> usize {
         let known = self.columns.iter().filter_map(|c| c.known.as_ref());
         known
             .map(|(values, hashes)| values.get_buffer_memory_size() + hashes.capacity() * 8)
