@@ -3,6 +3,7 @@
 use dataflow_core::component::Component;
 
 mod aggregate;
+mod by_time;
 mod calls;
 mod columns;
 mod config;
