@@ -273,8 +273,10 @@ impl Maker<'_> {
                 node: index,
                 port: PortIndex::Declared(output),
             };
+            // What an earlier stage writes to is its own.
             self.feeds
-                .insert(port, vec![OutputRef { operator, output }]);
+                .entry(port)
+                .or_insert_with(|| vec![OutputRef { operator, output }]);
         }
     }
 
@@ -431,7 +433,7 @@ impl Maker<'_> {
                 output: 0,
             }];
             if stage.sides && !last {
-                for output in (1..ports).filter(|output| wanted[*output]) {
+                for output in (stage.sides_from..ports).filter(|output| wanted[*output]) {
                     let side = OutputRef {
                         operator: added,
                         output,

@@ -187,6 +187,9 @@ impl Drive {
                 .iter_mut()
                 .map(|w| w.ports.remove(&0).unwrap_or_default());
             flowing = main.collect();
+            if at + 1 == stages.len() && plan.emits == Emits::SortedAtEnd {
+                self.sorted_sides(plan, &mut outcome, &mut written)?;
+            }
             Self::side_ports(&mut outcome, written);
             if at + 1 == stages.len() {
                 outcome.ports[0] = last(plan, std::mem::take(&mut flowing), self.batch_rows)?;
@@ -344,6 +347,26 @@ impl Drive {
         while flow == Flow::More {
             out.sent = 0;
             flow = stage.more(out)?;
+        }
+        Ok(())
+    }
+
+    /// What was sent to other ports with order keys, merged as the main port is.
+    fn sorted_sides(
+        &self,
+        plan: &StagePlan,
+        outcome: &mut Outcome,
+        written: &mut [Collected],
+    ) -> Result<()> {
+        for port in 1..outcome.ports.len() {
+            let sent = written.iter().filter_map(|w| w.ports.get(&port));
+            if sent.flatten().all(|(_, batch)| batch.order().is_none()) {
+                continue;
+            }
+            let workers = written
+                .iter_mut()
+                .map(|w| w.ports.remove(&port).unwrap_or_default());
+            outcome.ports[port] = last(plan, workers.collect(), self.batch_rows)?;
         }
         Ok(())
     }
