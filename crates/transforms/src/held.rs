@@ -78,6 +78,11 @@ impl Held {
         before
     }
 
+    /// One row of nulls, where no rows are at hand.
+    pub(crate) fn nothing(&self) -> Vec<ArrayRef> {
+        self.chunks[0].clone()
+    }
+
     /// Columns of rows that are held or, where they are at hand, in `columns`.
     pub(crate) fn gather(&self, rows: &[At], columns: &[ArrayRef]) -> Result<Vec<ArrayRef>> {
         let at_hand = self.chunks.len();
@@ -127,8 +132,7 @@ impl Held {
         }
         let used = self.slots.iter().filter(|at| **at != NOTHING);
         let used: Vec<At> = used.copied().collect();
-        let nothing = self.chunks[0].clone();
-        let columns = self.gather(&used, &nothing)?;
+        let columns = self.gather(&used, &self.nothing())?;
         self.rows = used.len();
         self.bytes = bytes_of(&columns);
         self.chunks.truncate(1);

@@ -7,6 +7,7 @@ mod by_time;
 mod calls;
 mod columns;
 mod config;
+mod dedup;
 mod describe;
 mod filter;
 mod held;
@@ -31,6 +32,7 @@ mod fixtures;
 pub fn list() -> Vec<Component> {
     vec![
         Component::transform::<aggregate::Aggregate>(),
+        Component::transform::<dedup::Dedup>(),
         Component::transform::<previous::Delta>(),
         Component::transform::<describe::Describe>(),
         Component::transform::<filter::Filter>(),
