@@ -18,6 +18,7 @@ mod limit;
 mod one_group;
 mod per_key;
 mod previous;
+mod resample;
 mod route;
 mod select;
 mod sort;
@@ -39,6 +40,7 @@ pub fn list() -> Vec<Component> {
         Component::transform::<previous::Lag>(),
         Component::transform::<limit::Limit>(),
         Component::transform::<previous::Rate>(),
+        Component::transform::<resample::Resample>(),
         Component::transform::<route::Route>(),
         Component::transform::<select::Select>(),
         Component::transform::<sort::Sort>(),
