@@ -66,14 +66,14 @@ impl TransformConfig for Delta {
         let (lines, differences): (Vec<Line>, Vec<Difference>) = made?.into_iter().unzip();
         let types = differences.iter().map(|of| of.expression.data_type());
         let types = types.cloned().collect();
-        Some(Checked::new(
+        Some(Arc::new(Checked::new(
             input,
             keys?,
             lines,
             types,
             1,
             Function::Difference(differences),
-        ))
+        )))
     }
 }
 

@@ -82,13 +82,13 @@ impl TransformConfig for Lag {
         let (keys, lines) = (keys?, lines?);
         let types = lines.iter().map(|line| plain_type(line.value.data_type()));
         let types = types.collect();
-        Some(Checked::new(
+        Some(Arc::new(Checked::new(
             input,
             keys,
             lines,
             types,
             rows,
             Function::Before,
-        ))
+        )))
     }
 }

@@ -139,7 +139,7 @@ impl Checked {
         types: Vec<DataType>,
         rows: u32,
         function: Function,
-    ) -> Arc<dyn Transform> {
+    ) -> Self {
         let named = lines.iter().zip(types);
         let added: Vec<FieldRef> = named
             .map(|(line, of)| Arc::new(Field::new(&line.name.value, of, true)))
@@ -155,7 +155,7 @@ impl Checked {
         let explained = lines
             .iter()
             .map(|line| format!("{} of {}", line.name.value, line.text.value));
-        Arc::new(Self {
+        Self {
             explained: explained.collect(),
             added: added.into(),
             ports: [
@@ -170,7 +170,7 @@ impl Checked {
             )),
             function: Arc::new(function),
             rows,
-        })
+        }
     }
 }
 

@@ -91,7 +91,9 @@ impl TransformConfig for Rate {
         };
         let types = vec![DataType::Float64; lines.len()];
         let function = Function::Speed(speed);
-        Some(Checked::new(input, keys, lines, types, 1, function))
+        Some(Arc::new(Checked::new(
+            input, keys, lines, types, 1, function,
+        )))
     }
 }
 
