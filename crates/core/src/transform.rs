@@ -134,6 +134,9 @@ pub struct StagePlan {
     /// Whether it writes to the component's ports besides the main one although other stages follow. Those leave in the order of
     /// their rows' places.
     pub sides: bool,
+    /// With `sides`, which of those ports is the first that it writes to, 1 or more. Those before it are the last stage's, which
+    /// says `sides` too.
+    pub sides_from: usize,
     /// Whether it acts on watermarks: only then are they sent at all.
     pub timed: bool,
     /// Whether it keeps state that grows with keys or rows, and so gets a share of the memory.
@@ -165,6 +168,7 @@ impl StagePlan {
             amplifies: false,
             ends_early: false,
             sides: false,
+            sides_from: 1,
             timed: false,
             stateful: false,
             name,

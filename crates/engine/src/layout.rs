@@ -271,8 +271,10 @@ impl Maker<'_> {
                 node: index,
                 port: PortIndex::Declared(output),
             };
+            // What an earlier stage writes to is its own.
             self.feeds
-                .insert(port, vec![OutputRef { operator, output }]);
+                .entry(port)
+                .or_insert_with(|| vec![OutputRef { operator, output }]);
         }
     }
 

@@ -294,6 +294,10 @@ impl Drive {
             .iter_mut()
             .map(|w| w.ports.remove(&0).unwrap_or_default());
         let main = main.collect();
+        // Only what the last stage sends aside is sorted.
+        if plan.emits == Emits::SortedAtEnd {
+            self.sorted_sides(plan, outcome, &mut written)?;
+        }
         Self::side_ports(outcome, written);
         Ok(main)
     }
@@ -390,6 +394,26 @@ impl Drive {
             flow = stage.more(out)?;
         }
         Ok(flow)
+    }
+
+    /// What was sent to other ports with order keys, merged as the main port is.
+    fn sorted_sides(
+        &self,
+        plan: &StagePlan,
+        outcome: &mut Outcome,
+        written: &mut [Collected],
+    ) -> Result<()> {
+        for port in 1..outcome.ports.len() {
+            let sent = written.iter().filter_map(|w| w.ports.get(&port));
+            if sent.flatten().all(|dealt| dealt.batch.order().is_none()) {
+                continue;
+            }
+            let workers = written
+                .iter_mut()
+                .map(|w| w.ports.remove(&port).unwrap_or_default());
+            outcome.ports[port] = last(plan, workers.collect(), self.batch_rows)?;
+        }
+        Ok(())
     }
 
     fn side_ports(outcome: &mut Outcome, written: Vec<Collected>) {

@@ -12,7 +12,7 @@ use dataflow_core::{Batch, Check, Error, Located, Result};
 pub(crate) use dataflow_expressions::reject_once;
 use dataflow_expressions::{Expression, Failure};
 
-use crate::config::column_index;
+use crate::config::{By, column_index};
 
 /// A column, or an expression over columns, whose values are keys.
 #[derive(Clone, Debug)]
@@ -40,6 +40,22 @@ impl KeyColumn {
             field: plain_field(field, name),
         };
         key.ordered(name, check)
+    }
+
+    /// The columns of these names, or expressions under a name.
+    pub(crate) fn all(by: &By, schema: &SchemaRef, check: &mut Check<'_>) -> Option<Vec<Self>> {
+        // All of them are checked before one of them fails, so that all problems are found.
+        let keys: Vec<Option<Self>> = match by {
+            By::Columns(names) => names
+                .iter()
+                .map(|name| Self::named(name, schema, check))
+                .collect(),
+            By::Named(lines) => lines
+                .iter()
+                .map(|(name, text)| Self::expression(name, text, schema, check))
+                .collect(),
+        };
+        keys.into_iter().collect()
     }
 
     /// The column of this name if there is one, else the expression.
@@ -88,6 +104,14 @@ impl KeyColumn {
     /// Its name and type; a dictionary's is the type of its values.
     pub(crate) fn field(&self) -> &Field {
         &self.field
+    }
+
+    /// The column's name, if it is nothing else.
+    pub(crate) fn is_column(&self) -> Option<&str> {
+        match &self.from {
+            From::Column(name) => Some(name),
+            From::Expression(_) => None,
+        }
     }
 
     /// The input columns that it reads.

@@ -15,9 +15,9 @@ use dataflow_core::config::{Key, Node, Tree};
 use dataflow_core::transform::Input;
 use dataflow_core::{
     Accumulator, AccumulatorPlan, Check, Error, Groups, Info, Places, Problems, Result, Span,
-    Transform,
+    TimeRule, Transform,
 };
-use dataflow_testkit::Drive;
+use dataflow_testkit::{Drive, Outcome, Timing};
 
 pub(crate) use dataflow_testkit::rows;
 
@@ -530,4 +530,151 @@ fn sorted(values: &[f64]) -> Vec<f64> {
     let mut values = values.to_vec();
     values.sort_unstable_by(f64::total_cmp);
     values
+}
+
+/// Rows of a few devices, in disorder: some happen at one instant, and some are later than they may be.
+pub(crate) struct TimedRows {
+    pub(crate) batch: RecordBatch,
+    pub(crate) times: Vec<i64>,
+    pub(crate) devices: Vec<Option<String>>,
+    pub(crate) x: Vec<Option<i64>>,
+    pub(crate) y: Vec<Option<f64>>,
+}
+
+pub(crate) const SECOND: i64 = 1_000_000_000;
+
+impl TimedRows {
+    const RULE: TimeRule = TimeRule {
+        lateness: 5 * SECOND,
+        max_future_skew: None,
+        idle: None,
+    };
+
+    /// So many rows, about half a second apart; the second half comes a `pause` of seconds later.
+    pub(crate) fn new(count: i64, pause: i64) -> Self {
+        let mut seed: u64 = 7;
+        let mut random = |below: u64| {
+            seed = seed
+                .wrapping_mul(6364136223846793005)
+                .wrapping_add(1442695040888963407);
+            (seed >> 33) % below
+        };
+        let (mut times, mut devices) = (Vec::new(), Vec::new());
+        let (mut x, mut y) = (Vec::new(), Vec::new());
+        for row in 0..count {
+            let late = match random(20) {
+                0 => random(60) as i64,
+                _ => random(4) as i64,
+            };
+            let pause = if row > count / 2 { 2 * pause } else { 0 };
+            let some = [0, 0, 0, 1_000_000, 333_333_333][random(5) as usize];
+            times.push((row - 100 - late + pause) * SECOND / 2 + some);
+            // A device comes and goes.
+            let device = (random(3) + (row as u64 / 150) % 4) % 5;
+            devices.push((device > 0).then(|| format!("d{}", 9 - device)));
+            x.push((random(8) > 0).then(|| random(1000) as i64 - 200));
+            y.push((random(8) > 0).then(|| random(1000) as f64 / 16.0));
+        }
+        let text = |each: Vec<Option<String>>| -> ArrayRef {
+            Arc::new(arrow_array::StringArray::from(each))
+        };
+        let names = x.iter().map(|x| x.map(|x| format!("n{x}"))).collect();
+        let columns: [(&str, ArrayRef, bool); 5] = [
+            ("device", text(devices.clone()), true),
+            ("x", Arc::new(Int64Array::from(x.clone())), true),
+            ("y", Arc::new(Float64Array::from(y.clone())), true),
+            ("name", text(names), true),
+            ("id", Arc::new(Int64Array::from_iter_values(0..count)), true),
+        ];
+        Self {
+            batch: RecordBatch::try_from_iter_with_nullable(columns).expect("columns"),
+            times,
+            devices,
+            x,
+            y,
+        }
+    }
+
+    /// The rows that are not late in the order of (time, key, place), and those that are.
+    pub(crate) fn in_order(&self, keys: bool) -> (Vec<usize>, Vec<usize>) {
+        let (mut kept, mut late) = (Vec::new(), Vec::new());
+        let mut newest: Option<i64> = None;
+        for (row, time) in self.times.iter().enumerate() {
+            match newest.is_some_and(|newest| *time < newest - Self::RULE.lateness) {
+                true => late.push(row),
+                false => kept.push(row),
+            }
+            newest = newest.max(Some(*time));
+        }
+        let key =
+            |row: usize| keys.then(|| (self.devices[row].is_none(), self.devices[row].clone()));
+        kept.sort_by_key(|row| (self.times[*row], key(*row), *row));
+        (kept, late)
+    }
+
+    /// Runs a transform in all ways; what comes out is looked at with `see`, late rows here.
+    pub(crate) fn run(&self, transform: &dyn Transform, mut see: impl FnMut(&Outcome, &Drive)) {
+        let (_, late) = self.in_order(false);
+        let timing = Timing {
+            times: &self.times,
+            rule: Self::RULE,
+        };
+        let mut all = drives();
+        all.push(Drive {
+            workers: 2,
+            piece_rows: 30,
+            batch_rows: 5,
+            mark_every: 1000,
+            memory: 3000,
+            ..Drive::default()
+        });
+        let mut spilled = 0;
+        for drive in all {
+            let outcome = match drive.run_timed(transform, &self.batch, Some(timing)) {
+                Ok(outcome) => outcome,
+                Err(error) => panic!("{drive:?}: {error}"),
+            };
+            let told = outcome.late.iter();
+            let told: Vec<usize> = told
+                .map(|late| late.place.expect("known").row() as usize)
+                .collect();
+            assert_eq!(told, late, "{drive:?}");
+            spilled += outcome.spilled_runs;
+            see(&outcome, &drive);
+        }
+        assert!(spilled > 0);
+    }
+}
+
+/// The numbers of a column.
+pub(crate) fn integers(rows: &RecordBatch, name: &str) -> Vec<Option<i64>> {
+    rows[name].as_primitive::<Int64Type>().iter().collect()
+}
+
+/// The numbers of a column of floats.
+pub(crate) fn floats(rows: &RecordBatch, name: &str) -> Vec<Option<f64>> {
+    rows[name].as_primitive::<Float64Type>().iter().collect()
+}
+
+/// The texts of a column.
+pub(crate) fn texts(rows: &RecordBatch, name: &str) -> Vec<Option<String>> {
+    let texts = rows[name].as_string::<i32>().iter();
+    texts.map(|text| text.map(str::to_string)).collect()
+}
+
+/// What is wrong with a configuration over rows without event time.
+pub(crate) fn untimed_problems<C: TransformConfig>(
+    config: &str,
+    input: &RecordBatch,
+) -> Vec<String> {
+    let (_, problems) = made(
+        &Component::transform::<C>(),
+        config,
+        &[input],
+        false,
+        &catalog(),
+    );
+    let told = problems.list().iter();
+    told.map(|p| format!("{} ({})", p.message, p.help.clone().unwrap_or_default()))
+        .collect()
 }

@@ -4,17 +4,25 @@ use dataflow_core::component::Component;
 
 mod aggregate;
 mod asof;
+mod by_time;
 mod calls;
 mod columns;
 mod config;
+mod dedup;
 mod describe;
 mod filter;
+mod held;
+mod in_turn;
 mod interval;
 mod join;
+mod late;
 mod limit;
 mod lookup;
 mod matching;
 mod one_group;
+mod per_key;
+mod previous;
+mod resample;
 mod route;
 mod select;
 mod sort;
@@ -33,12 +41,17 @@ pub fn list() -> Vec<Component> {
     vec![
         Component::transform::<aggregate::Aggregate>(),
         Component::transform::<asof::Asof>(),
+        Component::transform::<dedup::Dedup>(),
+        Component::transform::<previous::Delta>(),
         Component::transform::<describe::Describe>(),
         Component::transform::<filter::Filter>(),
         Component::transform::<interval::Interval>(),
         Component::transform::<join::Join>(),
+        Component::transform::<previous::Lag>(),
         Component::transform::<limit::Limit>(),
         Component::transform::<lookup::Lookup>(),
+        Component::transform::<previous::Rate>(),
+        Component::transform::<resample::Resample>(),
         Component::transform::<route::Route>(),
         Component::transform::<select::Select>(),
         Component::transform::<sort::Sort>(),

@@ -13,8 +13,10 @@ use dataflow_core::{
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use crate::by_time::ByTime;
 use crate::columns::{KeyColumn, KeySet, Keyed, conform};
 use crate::config::{Texts, only_input};
+use crate::per_key::needs_time;
 use dataflow_core::sorter::{Sorted, Sorter};
 
 /// All rows, sorted.
@@ -22,32 +24,47 @@ use dataflow_core::sorter::{Sorted, Sorter};
 #[serde(deny_unknown_fields)]
 pub(crate) struct Sort {
     /// What to sort by, first things first: columns or expressions, ascending, or descending with ` desc` behind:
-    /// `["device", "temperature desc"]`.
+    /// `["device", "temperature desc"]`. Default: nothing; then say `by_time`.
+    #[serde(default)]
     by: Texts,
+    /// Whether to sort by event time, with `true`: rows leave as soon as nothing older can come, rather than at the end. Not
+    /// together with `by`. Default false.
+    #[serde(default)]
+    by_time: Located<bool>,
 }
 
 impl Configured for Sort {
     const INFO: Info = Info {
         name: "sort",
-        summary: "Sorts all rows by columns or expressions",
+        summary: "Sorts all rows by columns or expressions, or by event time",
         manual: "Ascending, or descending where ` desc` stands behind an entry. NaN is above all numbers; nulls are last \
             either way; text is compared by its bytes. Rows that are equal in all of `by` keep the order that they \
             came in. A row for which an expression fails is a bad row.\n\n\
             Rows are held until its share of the memory is full, then spilled to disk as sorted runs and merged at the \
             end: memory is constant, the disk holds all rows once (more than 64 runs are merged in passes). \
             Nothing leaves before the last row has come. The cost per row is that of encoding its keys and log(rows) \
-            comparisons of bytes. Use `top` where only the first rows matter.",
+            comparisons of bytes. Use `top` where only the first rows matter.\n\n\
+            With `by_time`, rows are put in the order of their event time, which the input must have; those of one instant keep the \
+            order that they came in. A row leaves as soon as the watermark has passed it, so only as many rows wait as happened \
+            within the source's `lateness`, or came from files that are ahead of others; what does not fit into memory goes to disk. \
+            Rows that are older than their source's `lateness` allows leave on `late`.",
         example: "by = [\"device\", \"temperature desc\"]\n",
-        ports: &[],
-        also_called: &["order", "order_by", "sort_by"],
+        ports: &[(
+            "late",
+            "with `by_time`: rows that came too late to be put in order, in the envelope of bad rows",
+        )],
+        also_called: &["order", "order_by", "sort_by", "reorder"],
     };
 }
 
 impl TransformConfig for Sort {
     fn build(self, inputs: &[Input], check: &mut Check<'_>) -> Option<Arc<dyn Transform>> {
         let input = only_input(inputs, check)?;
+        if self.by_time.value {
+            return self.in_time(input, check);
+        }
         if self.by.0.is_empty() {
-            check.error("`by` names nothing to sort by");
+            check.error("`by` names nothing to sort by: write columns, or `by_time = true`");
             return None;
         }
         let explained = self
@@ -63,6 +80,22 @@ impl TransformConfig for Sort {
             keys: Arc::new(keys),
             port: [Port::main(Arc::clone(&input.schema)).timed(input.timed)],
         }))
+    }
+}
+
+impl Sort {
+    fn in_time(self, input: &Input, check: &mut Check<'_>) -> Option<Arc<dyn Transform>> {
+        if let Some(by) = self.by.0.first() {
+            let help = "remove one of the two; rows that are equal in time keep the order that they came in";
+            check.error_at(
+                by,
+                "`by` and `by_time` exclude each other",
+                Some(help.into()),
+            );
+            return None;
+        }
+        needs_time("`by_time`", input, check)?;
+        Some(Arc::new(ByTime::new(input)))
     }
 }
 
@@ -252,7 +285,7 @@ impl Stage for Sorting {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fixtures::{build, drives, problems, rows};
+    use crate::fixtures::{TimedRows, build, drives, integers, problems, rows, untimed_problems};
 
     #[test]
     fn rows_sort_by_several_things() {
@@ -312,8 +345,32 @@ mod tests {
             "by = [\"y desc\"]",
             "by = \"x descending\"",
             "by = [1]",
+            "",
+            "by_time = false",
+            "by = \"x\"\nby_time = true",
         ] {
             assert_eq!(problems::<Sort>(wrong, &input).len(), 1, "{wrong}");
         }
+        let untimed = untimed_problems::<Sort>("by_time = true", &input);
+        assert!(
+            untimed[0].starts_with("`by_time` needs event time"),
+            "{untimed:?}"
+        );
+    }
+
+    #[test]
+    fn rows_sort_by_time_as_the_watermark_passes() {
+        let rows = TimedRows::new(700, 0);
+        let sort = build::<Sort>("by_time = true", &rows.batch);
+        let (expected, _) = rows.in_order(false);
+        let expected: Vec<Option<i64>> = expected.iter().map(|row| Some(*row as i64)).collect();
+        rows.run(sort.as_ref(), |outcome, drive| {
+            assert_eq!(integers(&outcome.rows(), "id"), expected, "{drive:?}");
+            let times = outcome.ports[0].iter().flat_map(|batch| {
+                let times = batch.times().expect("rows keep their times");
+                times.at().to_vec()
+            });
+            assert!(times.is_sorted());
+        });
     }
 }

@@ -133,7 +133,7 @@ impl Maker<'_> {
         let wanted = operator.wanted.clone();
         let added = self.add(operator, places);
         if stage.sides && !last {
-            for port in (1..ports).filter(|port| wanted[*port]) {
+            for port in (stage.sides_from..ports).filter(|port| wanted[*port]) {
                 let output = port;
                 let operator = added;
                 let aside = chain.aside.entry(port).or_default();

@@ -7,8 +7,8 @@
 mod closing;
 mod cut;
 mod distinct;
-mod groups;
-mod hashing;
+pub(crate) mod groups;
+pub(crate) mod hashing;
 mod in_order;
 mod nearby;
 mod pairs;

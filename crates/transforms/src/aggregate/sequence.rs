@@ -16,23 +16,22 @@ use arrow_array::{
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
 use dataflow_core::order::Keys;
 use dataflow_core::sorter::{Sorted, Sorter};
-use dataflow_core::stage::BadRow;
 use dataflow_core::time::{BEGINNING, END, Instant};
 use dataflow_core::transform::{Emits, Route};
 use dataflow_core::units::Bytes;
 use dataflow_core::{
     Batch, Error, Flow, Output, Place, Places, Result, Stage, StageContext, StagePlan, Times,
 };
-use dataflow_expressions::row_json;
 
 use super::cut::{Cut, Kind, State, Windows};
 use super::groups::Groups;
 use super::passing::Passing;
 use super::total::too_large;
-use super::window::{LATE, text};
+use super::window::LATE;
 use super::work::Work;
 use crate::calls::States;
 use crate::columns::conform;
+use crate::late::in_time;
 use dataflow_core::in_time::InTime;
 
 /// The two stages of such an aggregation.
@@ -101,65 +100,12 @@ impl Given {
             sealed: BEGINNING,
         })
     }
-
-    /// Takes out the rows that are older than their horizon.
-    fn in_time(&self, batch: Batch, out: &mut dyn Output) -> Result<Batch> {
-        let Some(times) = batch.times().cloned() else {
-            return Err(Error::internal(
-                "rows came without event time to windows that need it",
-            ));
-        };
-        let least = times.at().iter().copied().min().unwrap_or(END);
-        if times.horizons().is_none() && least >= self.sealed {
-            return Ok(batch);
-        }
-        let row = |row: usize| times.at()[row] >= times.horizon(row).max(self.sealed);
-        let kept: BooleanArray = (0..batch.len()).map(|i| Some(row(i))).collect();
-        let late = kept.false_count();
-        if late == 0 {
-            return Ok(batch);
-        }
-        out.late(LATE, late, &mut || {
-            let late = (0..batch.len()).filter(|i| !kept.value(*i));
-            late.map(|row| describe(&batch, &times, row)).collect()
-        })?;
-        batch.filter(&kept)
-    }
-}
-
-fn describe(batch: &Batch, times: &Times, row: usize) -> BadRow {
-    let (time, horizon) = (times.at()[row], times.horizon(row));
-    let (reason, message) = match time < horizon {
-        true => (
-            "late",
-            format!(
-                "it happened at {}, and rows were taken in from {} on",
-                text(time),
-                text(horizon)
-            ),
-        ),
-        false => (
-            "sealed",
-            format!(
-                "it happened at {}, and what happened before later rows had left already",
-                text(time)
-            ),
-        ),
-    };
-    BadRow {
-        place: batch.places().get(row),
-        index: Some(row),
-        reason,
-        message,
-        data: row_json(batch.rows(), row),
-        time: Some(time),
-    }
 }
 
 impl Stage for Given {
     fn on_batch(&mut self, batch: Batch, out: &mut dyn Output) -> Result<Flow> {
         let batch = match self.timed && self.work.windowed.is_none() {
-            true => self.in_time(batch, out)?,
+            true => in_time(batch, self.sealed, LATE, out)?,
             false => batch,
         };
         let charge = batch.charge().cloned();

@@ -17,6 +17,7 @@ use dataflow_core::{Batch, Error, Output, Result, Times};
 use dataflow_expressions::row_json;
 
 use super::work::Rows;
+use crate::late::text;
 
 /// The port of late rows.
 pub(super) const LATE: usize = 1;
@@ -250,11 +251,4 @@ struct Late {
     row: u32,
     reason: &'static str,
     last: Instant,
-}
-
-/// An instant as people read it.
-pub(super) fn text(time: Instant) -> String {
-    let column: ArrayRef =
-        Arc::new(TimestampNanosecondArray::from(vec![time]).with_timezone("UTC"));
-    arrow_cast::display::array_value_to_string(&column, 0).unwrap_or_else(|_| time.to_string())
 }

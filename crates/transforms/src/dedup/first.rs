@@ -1,0 +1,93 @@
+//! The first row of each key within a span stays. Held is when it happened.
+
+use std::sync::Arc;
+
+use arrow_array::BooleanArray;
+use dataflow_core::time::Instant;
+use dataflow_core::{Batch, Output, Places, Result};
+
+use super::{DUPLICATES, look_again_at};
+use crate::in_turn::{KeyNumbers, Rows};
+use crate::per_key::{PerKey, Work};
+
+/// Keeps first rows.
+pub(super) struct First {
+    of: Arc<PerKey>,
+    within: i64,
+    /// When the row of each key happened that stayed.
+    stayed: Vec<Option<Instant>>,
+    look_at: usize,
+}
+
+impl First {
+    /// Without rows.
+    pub(super) fn new(of: &Arc<PerKey>, within: i64) -> Self {
+        Self {
+            of: Arc::clone(of),
+            within,
+            stayed: Vec::new(),
+            look_at: look_again_at(0),
+        }
+    }
+
+    /// Whether a row that happens `now` is no duplicate of one that stayed.
+    fn is_past(&self, stayed: Option<Instant>, now: Instant) -> bool {
+        stayed.is_none_or(|stayed| now > stayed.saturating_add(self.within))
+    }
+
+    /// Forgets keys of which no row can be a duplicate any more, when there may be many.
+    fn forget(&mut self, now: Instant, keys: &mut KeyNumbers) -> Result<()> {
+        if self.stayed.len() < self.look_at {
+            return Ok(());
+        }
+        let near = |key: &u32| !self.is_past(self.stayed[*key as usize], now);
+        let kept: Vec<u32> = (0..self.stayed.len() as u32).filter(near).collect();
+        self.look_at = look_again_at(kept.len());
+        if 2 * kept.len() <= self.stayed.len() {
+            keys.renumber(&kept)?;
+            self.stayed = kept.iter().map(|key| self.stayed[*key as usize]).collect();
+        } else {
+            self.look_at = look_again_at(self.stayed.len());
+        }
+        Ok(())
+    }
+}
+
+impl Work for First {
+    fn take(
+        &mut self,
+        rows: Rows,
+        keys: &mut KeyNumbers,
+        out: &mut dyn Output,
+    ) -> Result<Option<Batch>> {
+        self.stayed.resize(keys.len(), None);
+        let times = rows.times()?.clone();
+        let stays = rows.keys.iter().zip(&times).map(|(key, time)| {
+            let stays = self.is_past(self.stayed[*key as usize], *time);
+            if stays {
+                self.stayed[*key as usize] = Some(*time);
+            }
+            stays
+        });
+        let stays = BooleanArray::from(stays.collect::<Vec<bool>>());
+        let order = keys.order(&times, &rows.keys, &rows.places()?);
+        let batch = self.of.as_they_came(rows.batch)?.with_order(Some(order));
+        let batch = batch.with_places(Places::Unknown);
+        let duplicates = stays.false_count();
+        if duplicates > 0 && out.wants(DUPLICATES) {
+            let dropped = BooleanArray::new(!stays.values(), None);
+            out.send(DUPLICATES, batch.filter(&dropped)?);
+        } else {
+            out.unread(DUPLICATES, duplicates);
+        }
+        let batch = batch.filter(&stays)?;
+        if let Some(now) = times.last() {
+            self.forget(*now, keys)?;
+        }
+        Ok(Some(batch))
+    }
+
+    fn bytes(&self) -> (usize, usize) {
+        (16 * self.stayed.capacity(), 0)
+    }
+}

@@ -1,0 +1,325 @@
+//! Goes through the instants of the grid: each gives a row for every key whose stretch it lies in, in the order of the keys.
+//!
+//! All keys have the same grid, so the stretches that an instant lies in are mostly those of the instant before. They are a
+//! list in the order of their keys, which those that end leave and those that begin are merged into.
+
+use std::sync::Arc;
+
+use arrow_array::cast::AsArray;
+use arrow_array::types::{Float64Type, Int64Type, UInt32Type};
+use arrow_array::{Array, ArrayRef, Float64Array, RecordBatch, TimestampNanosecondArray};
+use arrow_buffer::ScalarBuffer;
+use arrow_schema::DataType;
+use dataflow_core::external::sort_by_bytes;
+use dataflow_core::time::{BEGINNING, END, Instant};
+use dataflow_core::{Batch, Error, Result, Times};
+
+use super::stretches::{FROM, KEY, LAST, TO, VALUES};
+use super::{Method, Plan};
+use crate::held::{At, Held, NOTHING};
+use crate::in_turn::KeyNumbers;
+use dataflow_core::in_time::InTime;
+
+/// A stretch that the instant lies in.
+#[derive(Clone, Copy)]
+struct Active {
+    key: u32,
+    last: Instant,
+    from: Instant,
+    to: Instant,
+}
+
+/// Stretches that come in the order of their first instants.
+struct Coming {
+    keys: ScalarBuffer<u32>,
+    firsts: ScalarBuffer<i64>,
+    lasts: ScalarBuffer<i64>,
+    from: ScalarBuffer<i64>,
+    to: ScalarBuffer<i64>,
+    values: Vec<ArrayRef>,
+    at: usize,
+}
+
+/// Rows that are to be written.
+#[derive(Default)]
+struct Made {
+    keys: Vec<u32>,
+    instants: Vec<Instant>,
+    values: Vec<At>,
+    /// Where they lie on their lines: the times at either side.
+    sides: Vec<(Instant, Instant)>,
+}
+
+/// The instants of all keys, in order.
+pub(super) struct Sweep {
+    plan: Arc<Plan>,
+    batch_rows: usize,
+    /// The values of active stretches, by key.
+    values: Held,
+    active: Vec<Active>,
+    coming: Option<Coming>,
+    /// The instant that is being written, and for how many of the active stretches it was.
+    instant: Instant,
+    written: usize,
+    /// Instants before this may be written; at the end, all.
+    until: Option<Instant>,
+}
+
+impl Sweep {
+    /// Nothing yet. Stretches have values of these types.
+    pub(super) fn new(plan: &Arc<Plan>, types: &[DataType], batch_rows: usize) -> Self {
+        Self {
+            plan: Arc::clone(plan),
+            batch_rows,
+            values: Held::new(types.iter()),
+            active: Vec::new(),
+            coming: None,
+            instant: BEGINNING,
+            written: 0,
+            until: None,
+        }
+    }
+
+    /// Lets the instants before `until` be written: the stretches of all of them are there.
+    pub(super) fn go_until(&mut self, until: Instant) {
+        self.until = Some(until);
+    }
+
+    /// The next rows, at most a batch; none when all have been written that may.
+    pub(super) fn next(
+        &mut self,
+        stretches: &mut InTime,
+        keys: &KeyNumbers,
+    ) -> Result<Option<Batch>> {
+        let mut made = Made::default();
+        while made.keys.len() < self.batch_rows
+            && let Some(until) = self.until
+        {
+            if self.written < self.active.len() {
+                self.write(&mut made);
+                continue;
+            }
+            match self.advance(until, made.keys.is_empty(), stretches, keys)? {
+                Step::Taken => {}
+                Step::Reads => break,
+                Step::None => self.until = None,
+            }
+        }
+        match made.keys.is_empty() {
+            true => Ok(None),
+            false => self.batch(&made, keys).map(Some),
+        }
+    }
+
+    /// Writes rows of the instant.
+    fn write(&mut self, made: &mut Made) {
+        let room = self.batch_rows - made.keys.len();
+        let until = self.active.len().min(self.written + room);
+        for active in &self.active[self.written..until] {
+            let known = self.plan.method != Method::None || active.from == self.instant;
+            made.keys.push(active.key);
+            made.instants.push(self.instant);
+            made.values.push(match known {
+                true => self.values.of(active.key as usize),
+                false => NOTHING,
+            });
+            if self.plan.method == Method::Linear {
+                made.sides.push((active.from, active.to));
+            }
+        }
+        self.written = until;
+    }
+
+    /// Goes on to the next instant, if it is before `until`. Stretches are read only if that `may_read`.
+    fn advance(
+        &mut self,
+        until: Instant,
+        may_read: bool,
+        stretches: &mut InTime,
+        keys: &KeyNumbers,
+    ) -> Result<Step> {
+        let (instant, values) = (self.instant, &mut self.values);
+        self.active.retain(|active| {
+            let stays = active.last > instant;
+            if !stays {
+                values.clear(active.key as usize);
+            }
+            stays
+        });
+        self.written = self.active.len();
+        if self.coming.is_none() {
+            if !may_read {
+                return Ok(Step::Reads);
+            }
+            self.read(stretches)?;
+        }
+        // An active stretch has further instants.
+        let goes_on = self.active.first().map(|_| instant + self.plan.grid.every);
+        let begins = self.coming.as_ref().map(|coming| coming.firsts[coming.at]);
+        let next = match (goes_on, begins) {
+            (Some(goes_on), Some(begins)) => goes_on.min(begins),
+            (one, other) => match one.or(other) {
+                Some(next) => next,
+                None => return Ok(Step::None),
+            },
+        };
+        if next >= until && until != END {
+            return Ok(Step::None);
+        }
+        let ends = self
+            .coming
+            .as_ref()
+            .is_some_and(|c| c.firsts.last() == Some(&next));
+        if ends && !may_read {
+            return Ok(Step::Reads);
+        }
+        let begin = self.begin(next, stretches, keys.len())?;
+        self.merge(begin, keys);
+        self.instant = next;
+        self.written = 0;
+        Ok(Step::Taken)
+    }
+
+    /// Reads the next stretches. What is active of those before is kept.
+    fn read(&mut self, stretches: &mut InTime) -> Result<()> {
+        if let Some(coming) = self.coming.take() {
+            self.values.keep(&coming.keys, &coming.values)?;
+        }
+        self.coming = match stretches.next()? {
+            Some(batch) => Some(Coming::of(&batch)?),
+            None => None,
+        };
+        Ok(())
+    }
+
+    /// The stretches that begin with an instant.
+    fn begin(
+        &mut self,
+        instant: Instant,
+        stretches: &mut InTime,
+        keys: usize,
+    ) -> Result<Vec<Active>> {
+        self.values.resize(keys);
+        let mut begin = Vec::new();
+        while let Some(coming) = &mut self.coming {
+            while coming.firsts.get(coming.at) == Some(&instant) {
+                let at = coming.at;
+                self.values.put(coming.keys[at] as usize, at);
+                begin.push(Active {
+                    key: coming.keys[at],
+                    last: coming.lasts[at],
+                    from: coming.from[at],
+                    to: coming.to[at],
+                });
+                coming.at += 1;
+            }
+            if coming.at < coming.firsts.len() {
+                break;
+            }
+            self.read(stretches)?;
+        }
+        Ok(begin)
+    }
+
+    /// Puts stretches among those that are active, in the order of their keys.
+    fn merge(&mut self, mut begin: Vec<Active>, keys: &KeyNumbers) {
+        if begin.is_empty() {
+            return;
+        }
+        let bytes = |active: &Active| keys.bytes_of(active.key);
+        if !begin.is_sorted_by(|a, b| bytes(a) < bytes(b)) {
+            let order = sort_by_bytes(0..begin.len(), |at| bytes(&begin[at]));
+            begin = order.into_iter().map(|at| begin[at]).collect();
+        }
+        if self.active.is_empty() {
+            self.active = begin;
+            return;
+        }
+        let before = std::mem::take(&mut self.active);
+        self.active.reserve(before.len() + begin.len());
+        let mut begin = begin.into_iter().peekable();
+        for active in before {
+            while let Some(first) = begin.next_if(|first| bytes(first) < bytes(&active)) {
+                self.active.push(first);
+            }
+            self.active.push(active);
+        }
+        self.active.extend(begin);
+    }
+
+    fn batch(&self, made: &Made, keys: &KeyNumbers) -> Result<Batch> {
+        let at_hand = match &self.coming {
+            Some(coming) => coming.values.clone(),
+            None => self.values.nothing(),
+        };
+        let mut values = self.values.gather(&made.values, &at_hand)?;
+        if self.plan.method == Method::Linear {
+            let next = values.split_off(values.len() / 2);
+            let pairs = values.iter().zip(&next);
+            values = pairs
+                .map(|(before, next)| made.on_lines(before, next))
+                .collect();
+        }
+        let instants = TimestampNanosecondArray::from(made.instants.clone());
+        let mut columns: Vec<ArrayRef> = vec![Arc::new(instants.with_timezone("UTC"))];
+        columns.extend(keys.keys(&made.keys)?);
+        columns.extend(values);
+        let order = keys.order(&made.instants, &made.keys, &vec![0; made.keys.len()]);
+        let rows = RecordBatch::try_new(Arc::clone(&self.plan.fields), columns)?;
+        let times = Times::new(made.instants.clone());
+        Ok(Batch::new(rows)
+            .with_times(Some(times))
+            .with_order(Some(order)))
+    }
+
+    /// Bytes held.
+    pub(super) fn bytes(&self) -> usize {
+        self.values.bytes() + size_of::<Active>() * self.active.capacity()
+    }
+}
+
+/// What became of a step to the next instant.
+enum Step {
+    /// It was taken.
+    Taken,
+    /// It needs stretches to be read, and those at hand are still in use.
+    Reads,
+    /// There is none yet.
+    None,
+}
+
+impl Coming {
+    fn of(batch: &Batch) -> Result<Self> {
+        let columns = batch.rows().columns();
+        let times = batch.times();
+        let firsts = times.ok_or_else(|| Error::internal("stretches came without times"))?;
+        let instants = |at: usize| columns[at].as_primitive::<Int64Type>().values().clone();
+        Ok(Self {
+            keys: columns[KEY].as_primitive::<UInt32Type>().values().clone(),
+            firsts: firsts.at().clone(),
+            lasts: instants(LAST),
+            from: instants(FROM),
+            to: instants(TO),
+            values: columns[VALUES..].to_vec(),
+            at: 0,
+        })
+    }
+}
+
+impl Made {
+    /// What lies on the lines between values.
+    fn on_lines(&self, before: &ArrayRef, next: &ArrayRef) -> ArrayRef {
+        let before = before.as_primitive::<Float64Type>();
+        let next = next.as_primitive::<Float64Type>();
+        let each = self.instants.iter().zip(&self.sides).enumerate();
+        let values = each.map(|(row, (instant, (from, to)))| {
+            if before.is_null(row) || instant == from {
+                return before.is_valid(row).then(|| before.value(row));
+            }
+            let share = instant.abs_diff(*from) as f64 / to.abs_diff(*from) as f64;
+            let line = |next: f64| before.value(row) + (next - before.value(row)) * share;
+            next.is_valid(row).then(|| line(next.value(row)))
+        });
+        Arc::new(values.collect::<Float64Array>())
+    }
+}
