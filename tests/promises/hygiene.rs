@@ -237,8 +237,6 @@ fn rows_for_examples() -> String {
     for (name, spec) in columns {
         text.push_str(&format!("columns.\"{name}\" = {{ {spec} }}\n"));
     }
-    // A table, for what reads two inputs.
-    text.push_str("[sources.prices]\ntype = \"generate\"\nrows = 10\ncolumns.area = { kind = \"categories\", count = 3 }\ncolumns.price = { kind = \"normal\", mean = 1.0 }\n");
     // A column of lists, for what takes lists.
     text.push_str(
         "[transforms.listed]\ntype = \"aggregate\"\ninputs = [\"made\"]\nby = [\"device\"]\ncompute.readings = \"quantiles(x, [0.1, 0.9])\"\n",
@@ -260,6 +258,8 @@ fn tables_for(component: &Component) -> String {
             "[sources.{name}]\ntype = \"generate\"\nrows = 10\ntime = {{ column = \"timestamp\" }}\n\
              columns.timestamp = {{ kind = \"time\", every = \"1s\" }}\n\
              columns.device = {{ kind = \"categories\", count = 3 }}\n\
+             columns.area = {{ kind = \"categories\", count = 3 }}\n\
+             columns.price = {{ kind = \"normal\", mean = 1.0 }}\n\
              columns.level = {{ kind = \"normal\", mean = 1.0 }}\n"
         )
     };

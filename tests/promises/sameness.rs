@@ -13,6 +13,7 @@ use parquet::arrow::ArrowWriter;
 use parquet::file::properties::WriterProperties;
 
 use crate::data::{self, Row, TYPES};
+use crate::time::OVER_TIME;
 
 const WORKERS: [usize; 4] = [1, 2, 3, 8];
 const BATCH_ROWS: [usize; 3] = [1, 7, 8192];
@@ -641,7 +642,9 @@ fn every_transform_is_run_here() {
     for component in transforms.filter(|component| component.kind() == Kind::Transform) {
         let line = format!("type = \"{}\"", component.info.name);
         assert!(
-            [TRANSFORMS, UNNESTS, JOINS].concat().contains(&line),
+            [TRANSFORMS, UNNESTS, JOINS, OVER_TIME]
+                .concat()
+                .contains(&line),
             "no pipeline here has {line}"
         );
     }

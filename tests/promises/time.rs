@@ -620,3 +620,165 @@ fn windows_are_those_that_others_find() {
         }
     }
 }
+
+/// Every transform that goes by time row after row, and the joins over time.
+pub(crate) const OVER_TIME: &str = r#"
+[transforms.sorted]
+type    = "sort"
+inputs  = ["readings"]
+by_time = true
+
+[transforms.lagged]
+type   = "lag"
+inputs = ["readings"]
+by     = ["device"]
+rows   = 2
+compute.before = "x"
+
+[transforms.changed]
+type   = "delta"
+inputs = ["lagged"]
+by     = ["device"]
+compute.dx = "x"
+
+[transforms.rated]
+type   = "rate"
+inputs = ["readings"]
+per    = "1m"
+compute.per_minute = "x"
+
+[transforms.once]
+type   = "dedup"
+inputs = ["readings"]
+by     = { device = "device", half = "x / 500" }
+within = "20s"
+
+[transforms.newest]
+type   = "dedup"
+inputs = ["readings"]
+by     = ["device"]
+within = "20s"
+keep   = "last"
+
+[transforms.regular]
+type    = "resample"
+inputs  = ["readings"]
+by      = ["device"]
+every   = "4s"
+method  = "linear"
+columns = ["x"]
+limit   = "1m"
+
+[transforms.nearest]
+type      = "asof"
+inputs    = ["readings"]
+table     = "others"
+on        = ["device"]
+direction = "nearest"
+tolerance = "1m"
+prefix    = "other_"
+
+[transforms.latest]
+type   = "asof"
+inputs = ["readings"]
+table  = "others"
+kind   = "inner"
+prefix = "other_"
+
+[transforms.together]
+type   = "interval"
+inputs = ["readings"]
+table  = "others"
+on     = ["device"]
+within = { before = "20s", after = "5s" }
+kind   = "left"
+prefix = "other_"
+
+[transforms.both]
+type   = "union"
+inputs = ["readings", "others"]
+"#;
+
+#[test]
+fn every_transform_over_time_writes_the_same() {
+    let (folder, table) = (
+        tempfile::tempdir().expect("a folder"),
+        tempfile::tempdir().expect("a folder"),
+    );
+    let rows = readings(900, 4, 60);
+    write(
+        folder.path(),
+        &files(&rows, |at, _| format!("{}.csv", at % 3)),
+    );
+    let mut others = readings(700, 5, 40);
+    others
+        .iter_mut()
+        .for_each(|row| (row.time, row.x) = (row.time + 2 * SECOND, 1000 - row.x));
+    write(
+        table.path(),
+        &files(&others, |at, _| format!("{}.csv", at % 2)),
+    );
+    let second = source(table.path(), "10s", "").replace("[sources.readings]", "[sources.others]");
+    let second = second.split_once('\n').expect("lines").1;
+    let mut text = source(folder.path(), "20s", "") + second + OVER_TIME;
+    for output in [
+        "sorted",
+        "sorted.late",
+        "lagged",
+        "lagged.late",
+        "changed",
+        "changed.late",
+        "rated",
+        "rated.late",
+        "once",
+        "once.late",
+        "once.duplicates",
+        "newest",
+        "newest.duplicates",
+        "regular",
+        "regular.late",
+        "nearest",
+        "nearest.late",
+        "latest",
+        "latest.late",
+        "together",
+        "together.late",
+        "both",
+    ] {
+        let id = output.replace('.', "_");
+        let _ = write!(
+            text,
+            "[sinks.{id}_file]\ntype = \"file\"\ninputs = [\"{output}\"]\npath = \"${{out}}/{output}.jsonl\"\n"
+        );
+    }
+    // Several outputs with time in one file, and rows as they came beside them.
+    text.push_str("[sinks.all]\ntype = \"file\"\ninputs = [\"lagged\", \"both_lagged\"]\npath = \"${out}/all.jsonl\"\n");
+    text.push_str("[transforms.both_lagged]\ntype = \"lag\"\ninputs = [\"both\"]\nby = [\"device\"]\nrows = 2\ncompute.before = \"x\"\n");
+    let mut first: Option<Written> = None;
+    for setting in settings("256MiB").chain(few("6MiB")) {
+        let (written, _) = run(&text, setting);
+        for name in [
+            "sorted",
+            "changed",
+            "once",
+            "once.duplicates",
+            "newest.duplicates",
+            "regular",
+            "nearest",
+            "latest",
+            "together",
+            "both",
+            "all",
+            "sorted.late",
+        ] {
+            assert!(
+                !written[&format!("{name}.jsonl")].is_empty(),
+                "{name} has rows"
+            );
+        }
+        match &first {
+            Some(first) => same(first, &written, &format!("{setting:?}")),
+            None => first = Some(written),
+        }
+    }
+}
