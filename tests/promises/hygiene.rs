@@ -253,16 +253,18 @@ fn tables_for(component: &Component) -> String {
         .tables
         .iter()
         .filter_map(|key| example.get(*key)?.as_str());
-    let source = |name: &str| {
-        format!(
-            "[sources.{name}]\ntype = \"generate\"\nrows = 10\ntime = {{ column = \"timestamp\" }}\n\
-             columns.timestamp = {{ kind = \"time\", every = \"1s\" }}\n\
-             columns.device = {{ kind = \"categories\", count = 3 }}\n\
-             columns.area = {{ kind = \"categories\", count = 3 }}\n\
-             columns.price = {{ kind = \"normal\", mean = 1.0 }}\n\
-             columns.level = {{ kind = \"normal\", mean = 1.0 }}\n"
-        )
+    let over_time = ["asof", "interval"].contains(&component.info.name);
+    let columns = match over_time {
+        true => {
+            "time = { column = \"timestamp\" }\ncolumns.timestamp = { kind = \"time\", every = \"1s\" }\n\
+             columns.device = { kind = \"categories\", count = 3 }\ncolumns.level = { kind = \"normal\", mean = 1.0 }\n"
+        }
+        false => {
+            "columns.area = { kind = \"categories\", count = 3 }\ncolumns.price = { kind = \"normal\", mean = 1.0 }\n"
+        }
     };
+    let source =
+        |name: &str| format!("[sources.{name}]\ntype = \"generate\"\nrows = 10\n{columns}");
     tables.map(source).collect()
 }
 
