@@ -149,7 +149,9 @@ fn comparable(a: &DataType, b: &DataType) -> Option<DataType> {
         _ if a.is_floating() || b.is_floating() => floats(&a, &b)?,
         _ => integers(&a, &b)?,
     };
-    Keys::ascending(&[found.clone()]).is_ok().then_some(found)
+    Keys::ascending(std::slice::from_ref(&found))
+        .is_ok()
+        .then_some(found)
 }
 
 fn is_text(data_type: &DataType) -> bool {
