@@ -14,4 +14,5 @@ mod program;
 mod sameness;
 mod stdin;
 mod time;
+mod time_joins;
 mod told;

@@ -14,9 +14,9 @@ const START: i64 = 1_735_689_600 * SECOND;
 
 /// A reading: when, of which device, its number.
 #[derive(Clone, Debug, PartialEq)]
-struct Reading {
-    time: i64,
-    device: usize,
+pub(crate) struct Reading {
+    pub(crate) time: i64,
+    pub(crate) device: usize,
     x: i64,
 }
 
@@ -35,7 +35,7 @@ impl Random {
 
 /// Rows of some devices over some hours, in an order that strays from that of time by up to `disorder` seconds. No two rows
 /// happened at the same nanosecond, so that their order does not depend on the files that they are in.
-fn readings(rows: usize, devices: usize, disorder: i64) -> Vec<Reading> {
+pub(crate) fn readings(rows: usize, devices: usize, disorder: i64) -> Vec<Reading> {
     let mut random = Random(7);
     let mut all: Vec<(i64, Reading)> = (0..rows)
         .map(|row| {
@@ -54,9 +54,9 @@ fn readings(rows: usize, devices: usize, disorder: i64) -> Vec<Reading> {
 }
 
 /// The rows of each file, by its name.
-type Files = BTreeMap<String, Vec<Reading>>;
+pub(crate) type Files = BTreeMap<String, Vec<Reading>>;
 
-fn files(rows: &[Reading], name: impl Fn(usize, &Reading) -> String) -> Files {
+pub(crate) fn files(rows: &[Reading], name: impl Fn(usize, &Reading) -> String) -> Files {
     let mut files = Files::new();
     for (at, row) in rows.iter().enumerate() {
         files.entry(name(at, row)).or_default().push(row.clone());
@@ -64,7 +64,7 @@ fn files(rows: &[Reading], name: impl Fn(usize, &Reading) -> String) -> Files {
     files
 }
 
-fn write(folder: &Path, files: &Files) {
+pub(crate) fn write(folder: &Path, files: &Files) {
     for (name, rows) in files {
         let mut text = String::from("time,device,x\n");
         for row in rows {

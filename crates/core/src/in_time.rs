@@ -92,10 +92,11 @@ impl InTime {
         let mut turns = (0..batch.len()).map(turn).collect::<Result<Vec<Turn>>>()?;
         let mut batch = batch.with_charge(None).with_hash(None).with_order(None);
         if !turns.is_sorted() {
-            let mut order: Vec<u32> = (0..batch.len() as u32).collect();
-            order.sort_unstable_by_key(|row| turns[*row as usize]);
-            turns.sort_unstable();
-            batch = batch.take(&UInt32Array::from(order))?;
+            let mut order: Vec<(Turn, u32)> = turns.into_iter().zip(0..).collect();
+            order.sort_unstable();
+            turns = order.iter().map(|(turn, _)| *turn).collect();
+            let rows = UInt32Array::from_iter_values(order.into_iter().map(|(_, row)| row));
+            batch = batch.take(&rows)?;
         }
         self.bytes += bytes_of(&batch);
         self.rows += batch.len();
@@ -139,7 +140,8 @@ impl InTime {
             held.at = until.max(held.at);
         }
         if !sorted {
-            ripe.sort_unstable();
+            // Batches are sorted, each by itself: a sort that merges runs has little to do.
+            ripe.sort();
         }
         self.rows -= ripe.len();
         ripe.into_iter().map(|(_, row)| row).collect()
@@ -189,8 +191,8 @@ impl InTime {
         self.bytes = self.held.iter().map(|held| bytes_of(&held.batch)).sum();
     }
 
-    /// Writes everything in memory to disk.
-    fn spill(&mut self) -> Result<()> {
+    /// Writes everything in memory to disk; not while rows are going.
+    pub fn spill(&mut self) -> Result<()> {
         let rows = self.rows;
         let order = self.ripe(END);
         let Some(schema) = self.held.first().map(|held| held.batch.schema()) else {

@@ -55,6 +55,16 @@ impl Ordered {
         })
     }
 
+    /// Bytes of the rows that wait.
+    pub(super) fn waiting_bytes(&self) -> usize {
+        self.waiting.bytes()
+    }
+
+    /// Writes the rows that wait to disk.
+    pub(super) fn spill(&mut self) -> Result<()> {
+        self.waiting.spill()
+    }
+
     /// Begins to let go of the rows that the watermark allows to leave.
     pub(super) fn let_go(&mut self, watermark: Instant) -> Result<()> {
         self.waiting.let_go(watermark)

@@ -57,8 +57,9 @@ struct Writing {
 
 impl Streaming {
     pub(super) fn new(context: StageContext, work: &Arc<Work>, wait: i64) -> Result<Self> {
+        // The rest is for rows that are held.
         let part = StageContext {
-            memory: context.memory / 4,
+            memory: context.memory / 4 * 3,
             ..context.clone()
         };
         Ok(Self {
@@ -84,8 +85,17 @@ impl Streaming {
     /// Takes rows of one input, whose columns are of the declared types.
     pub(super) fn take(&mut self, input: usize, batch: Batch) -> Result<()> {
         match input {
-            0 => self.main.push(batch, self.wait),
-            _ => self.table.waiting.push(batch),
+            0 => self.main.push(batch, self.wait)?,
+            _ => self.table.waiting.push(batch)?,
+        }
+        // Both sides wait in the same memory.
+        let (main, table) = (self.main.waiting_bytes(), self.table.waiting.bytes());
+        if main + table <= self.context.memory / 4 * 3 {
+            return Ok(());
+        }
+        match main >= table {
+            true => self.main.spill(),
+            false => self.table.waiting.spill(),
         }
     }
 
