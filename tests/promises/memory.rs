@@ -369,7 +369,7 @@ fn every_transform_takes_the_same_for_more_rows() {
         );
         constant_over_rows(name, 1_000_000, MANY, &body);
     }
-    let source = include_str!("memory.rs");
+    let source = [include_str!("memory.rs"), include_str!("time_joins.rs")].concat();
     for component in dataflow::Catalog::default().components() {
         let line = format!("type = \\\"{}\\\"", component.info.name);
         let is_transform = component.kind() == dataflow::core::component::Kind::Transform;
@@ -406,5 +406,48 @@ fn every_format_takes_the_same_for_more_rows_written_and_read() {
         let (few, many) = ((0..times).map(|_| of(few)).fold([0; 2], most), of(many));
         constant(&format!("writing {extension}"), few[0], many[0]);
         constant(&format!("reading {extension}"), few[1], many[1]);
+    }
+}
+
+/// Transforms that go by time.
+const OVER_TIME: &[(&str, &str)] = &[
+    ("sort by time", "type = \"sort\"\nby_time = true\n"),
+    (
+        "lag",
+        "type = \"lag\"\nby = [\"device\"]\ncompute.before = \"x\"\n",
+    ),
+    (
+        "delta",
+        "type = \"delta\"\nby = [\"device\"]\ncompute.dx = \"x\"\n",
+    ),
+    (
+        "rate",
+        "type = \"rate\"\nper = \"1m\"\ncompute.per_minute = \"x\"\n",
+    ),
+    (
+        "dedup",
+        "type = \"dedup\"\nby = { device = \"device\", x = \"x % 100\" }\nwithin = \"10s\"\n",
+    ),
+    (
+        "resample",
+        "type = \"resample\"\nby = [\"device\"]\nevery = \"10s\"\nmethod = \"previous\"\ncolumns = [\"x\"]\n",
+    ),
+];
+
+#[test]
+fn what_goes_by_time_takes_the_same_for_a_longer_time() {
+    let folder = tempfile::tempdir().expect("a folder");
+    for (what, configuration) in OVER_TIME {
+        let of = |rows: u64| {
+            let text = format!(
+                "{BUDGET}[sources.rows]\ntype = \"generate\"\nrows = {rows}\n\
+                 columns.time = {{ kind = \"time\", every = \"100ms\", jitter = \"2s\" }}\n\
+                 columns.device = {{ kind = \"categories\", count = 20 }}\ncolumns.x = {{ kind = \"sequence\" }}\n\
+                 time = {{ column = \"time\", lateness = \"2s\" }}\n\
+                 [transforms.it]\ninputs = [\"rows\"]\n{configuration}[sinks.none]\ntype = \"null\"\ninputs = [\"it\"]\n"
+            );
+            peak(folder.path(), &text, &[])
+        };
+        constant(what, of(200_000), of(10_000_000));
     }
 }

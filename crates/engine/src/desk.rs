@@ -9,8 +9,8 @@
 
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant as WallTime};
 
@@ -22,7 +22,7 @@ use dataflow_core::{Cutter, Piece, Place, Result, Source, Split};
 use timely::dataflow::operators::Capability;
 use timely::scheduling::SyncActivator;
 
-use crate::abort::Abort;
+use crate::abort::{Abort, lock};
 use crate::clock::Clock;
 use crate::demand::Demand;
 use crate::fabric::{Activation, Start, send};
@@ -72,6 +72,9 @@ pub struct DeskSetup {
     /// How many bad rows are too many, component by component.
     pub policies: Vec<Arc<BadRowPolicy>>,
 }
+
+/// Runs the desk again, from any thread.
+type Wake = Arc<Mutex<SyncActivator>>;
 
 enum Cut {
     /// What is known of the times of the splits before they are read.
@@ -130,7 +133,7 @@ struct Alarm {
 }
 
 impl Alarm {
-    fn new(wake: SyncActivator) -> Self {
+    fn new(wake: Wake) -> Self {
         let (at, times) = unbounded::<WallTime>();
         // The thread ends with the desk. Where there is none, a silent source is waited for.
         let _ = std::thread::Builder::new()
@@ -144,7 +147,7 @@ impl Alarm {
                             Err(RecvTimeoutError::Disconnected) => return,
                         }
                     }
-                    let _ = wake.activate();
+                    let _ = lock(&wake).activate();
                 }
             });
         Self { at }
@@ -178,6 +181,7 @@ impl Desk {
         let mut threads = Vec::new();
         let mut alarm = None;
         let capabilities = std::mem::take(&mut start.capabilities);
+        let wake: Wake = Arc::new(Mutex::new((start.wake)()));
         if start.worker == 0 {
             for (source, right) in setup.sources.iter().zip(capabilities) {
                 let aligned = source.time.is_some_and(|time| time.aligned);
@@ -202,15 +206,19 @@ impl Desk {
                     end: None,
                     last_reader: 0,
                 });
-                threads.extend(spawn_cutter(source, (out, asked), (start.wake)(), &setup));
+                threads.extend(spawn_cutter(
+                    source,
+                    (out, asked),
+                    Arc::clone(&wake),
+                    &setup,
+                ));
             }
-            let wake = std::sync::Mutex::new((start.wake)());
             let idle = |source: &DeskSource| source.time.is_some_and(|t| t.rule.idle.is_some());
             if setup.sources.iter().any(idle) {
-                alarm = Some(Alarm::new((start.wake)()));
+                alarm = Some(Alarm::new(Arc::clone(&wake)));
             }
             setup.demand.wake_with(move || {
-                let _ = crate::abort::lock(&wake).activate();
+                let _ = lock(&wake).activate();
             });
         }
         Self {
@@ -536,7 +544,7 @@ impl Drop for Desk {
 fn spawn_cutter(
     source: &DeskSource,
     (out, asked): (Sender<Cut>, Receiver<usize>),
-    wake: SyncActivator,
+    wake: Wake,
     setup: &DeskSetup,
 ) -> Option<JoinHandle<()>> {
     let work = CutterThread {
@@ -578,7 +586,7 @@ struct CutterThread {
     /// The splits of which the next piece is asked for.
     asked: Receiver<usize>,
     out: Sender<Cut>,
-    wake: SyncActivator,
+    wake: Wake,
     abort: Arc<Abort>,
     metrics: Arc<Metrics>,
 }
@@ -683,7 +691,7 @@ impl CutterThread {
     fn tell(&self, cut: Cut) -> bool {
         let told = !self.abort.is_raised() && self.out.send(cut).is_ok();
         // The worker may be gone; then the send has failed too.
-        let _ = self.wake.activate();
+        let _ = lock(&self.wake).activate();
         told
     }
 }

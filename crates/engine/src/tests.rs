@@ -530,6 +530,22 @@ fn unions_are_read_input_after_input() {
     }
 }
 
+#[test]
+fn there_may_be_many_sources() {
+    let sink = Collect::default();
+    let mut nodes: Vec<PlanNode> = (0..20)
+        .map(|at| {
+            let numbers = Numbers::new(100 * at, &[30], 7);
+            node(&format!("numbers{at}"), Work::Source(numbers), &[])
+        })
+        .collect();
+    let all: Vec<usize> = (0..20).collect();
+    nodes.push(node("out", Work::Sink(Arc::new(sink.clone())), &all));
+    run(nodes, 2, 16 << 20, 100).expect("runs");
+    let expected: Vec<i64> = (0..20).flat_map(|at| 100 * at..100 * at + 30).collect();
+    assert_eq!(*sink.seen.lock().expect("no panic"), expected);
+}
+
 fn digests(numbers: &[i64]) -> Vec<i64> {
     let of = |key: i64| numbers.iter().filter(move |x| x.rem_euclid(DIGESTS) == key);
     let keys = (0..DIGESTS).filter(|key| of(*key).next().is_some());
