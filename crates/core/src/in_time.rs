@@ -148,6 +148,10 @@ impl InTime {
     }
 
     /// The next rows that go, at most as many as a batch should have; none when all have gone that may.
+    #[expect(
+        clippy::should_implement_trait,
+        reason = "an error may come in place of rows"
+    )]
     pub fn next(&mut self) -> Result<Option<Batch>> {
         let Some(going) = &mut self.going else {
             return Ok(None);

@@ -273,9 +273,11 @@ impl Rolling {
             for key in &touched {
                 let of = &mut self.keys[*key as usize];
                 if of.blocks.len() <= level {
-                    let mut blocks = Numbered::default();
                     // Blocks whose first part is gone already are never made.
-                    blocks.first = parts_of(of, level).0.div_ceil(FAN);
+                    let blocks = Numbered {
+                        first: parts_of(of, level).0.div_ceil(FAN),
+                        list: VecDeque::new(),
+                    };
                     of.blocks.push(blocks);
                 }
                 let next = parts_of(of, level).1 / FAN;

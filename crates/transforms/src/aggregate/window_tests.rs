@@ -72,7 +72,9 @@ fn some_rows(count: i64, gap: i64) -> Rows {
 }
 
 /// (end, device with null last) and start, rows, sum, least.
-type Model = BTreeMap<(i64, bool, Option<String>), (i64, i64, i64, i64)>;
+type Model = BTreeMap<Of, Found>;
+type Of = (i64, bool, Option<String>);
+type Found = (i64, i64, i64, i64);
 
 /// Every window of `size`, one each `every`, by the rule; and the rows that are in none.
 fn model(rows: &Rows, size: i64, every: i64, by_device: bool) -> (Model, Vec<usize>) {
@@ -101,10 +103,7 @@ fn model(rows: &Rows, size: i64, every: i64, by_device: bool) -> (Model, Vec<usi
     (windows, late)
 }
 
-fn of_batch(
-    rows: &RecordBatch,
-    by_device: bool,
-) -> Vec<((i64, bool, Option<String>), (i64, i64, i64, i64))> {
+fn of_batch(rows: &RecordBatch, by_device: bool) -> Vec<(Of, Found)> {
     let time = |name: &str| {
         rows[name]
             .as_primitive::<TimestampNanosecondType>()
@@ -296,11 +295,11 @@ fn keys_and_calls_may_use_the_window() {
 /// One window: its key (null last), first and last instant, rows, sum, first and last value, and whether it is complete.
 type Cut = (bool, Option<String>, i64, i64, i64, i64, i64, i64, bool);
 
+/// The rows of each key, null last.
+type ByKey = BTreeMap<(bool, Option<String>), Vec<usize>>;
+
 /// Each key's rows that are not late, in the order of (time, row); or all in the order of the stream.
-fn in_order(
-    rows: &Rows,
-    timed: bool,
-) -> (BTreeMap<(bool, Option<String>), Vec<usize>>, Vec<usize>) {
+fn in_order(rows: &Rows, timed: bool) -> (ByKey, Vec<usize>) {
     let (mut kept, mut late) = (Vec::new(), Vec::new());
     let mut newest: Option<i64> = None;
     for (row, time) in rows.times.iter().enumerate() {
