@@ -448,6 +448,6 @@ fn what_goes_by_time_takes_the_same_for_a_longer_time() {
             );
             peak(folder.path(), &text, &[])
         };
-        constant(what, of(1_000_000), of(10_000_000));
+        bounded(what, &[of(1_000_000), of(10_000_000)]);
     }
 }
