@@ -11,6 +11,7 @@ mod library;
 mod memory;
 mod panic;
 mod program;
+mod row_time;
 mod sameness;
 mod stdin;
 mod time;

@@ -8,9 +8,9 @@ use std::path::Path;
 use crate::memory::{MEBIBYTE, constant, peak};
 use crate::sameness::{Setting, Written, run, same, settings};
 
-const SECOND: i64 = 1_000_000_000;
+pub(crate) const SECOND: i64 = 1_000_000_000;
 /// 2025-01-01T00:00:00Z
-const START: i64 = 1_735_689_600 * SECOND;
+pub(crate) const START: i64 = 1_735_689_600 * SECOND;
 
 /// A reading: when, of which device, its number.
 #[derive(Clone, Debug, PartialEq)]
@@ -74,7 +74,7 @@ pub(crate) fn write(folder: &Path, files: &Files) {
     }
 }
 
-fn source(folder: &Path, lateness: &str, more: &str) -> String {
+pub(crate) fn source(folder: &Path, lateness: &str, more: &str) -> String {
     format!(
         "params = {{ out = \"\" }}\n[sources.readings]\ntype = \"file\"\npath = \"{}/*.csv\"\n\
          time = {{ column = \"time\", unit = \"ns\", lateness = \"{lateness}\"{more} }}\n",
@@ -181,7 +181,7 @@ fn every_window_writes_the_same_for_any_workers_batches_and_memory() {
 }
 
 /// A few settings, where runs take longer.
-fn few(memory: &'static str) -> impl Iterator<Item = Setting> {
+pub(crate) fn few(memory: &'static str) -> impl Iterator<Item = Setting> {
     [(1, 8192), (2, 7), (3, 300)]
         .into_iter()
         .map(move |(workers, batch_rows)| Setting {
@@ -310,7 +310,7 @@ fn what_is_late_follows_from_each_file_alone() {
     }
 }
 
-fn json_lines(bytes: &[u8]) -> Vec<serde_json::Value> {
+pub(crate) fn json_lines(bytes: &[u8]) -> Vec<serde_json::Value> {
     let text = String::from_utf8_lossy(bytes);
     text.lines()
         .map(|line| serde_json::from_str(line).expect("JSON"))
@@ -542,7 +542,7 @@ fn each_file_is_a_window() {
 }
 
 /// An instant as it is written: in UTC, with up to nine digits of a second.
-fn nanoseconds(text: &str) -> i64 {
+pub(crate) fn nanoseconds(text: &str) -> i64 {
     let time = chrono::DateTime::parse_from_rfc3339(text).expect("a time");
     time.timestamp_nanos_opt().expect("in range")
 }

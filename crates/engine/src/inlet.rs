@@ -39,6 +39,8 @@ pub struct Inlet {
     only: Option<usize>,
     only_ended: bool,
     over: bool,
+    /// The tick of the end that was noticed.
+    ended_at: Option<u64>,
     /// How far each worker's rows are complete.
     reached: Vec<Instant>,
 }
@@ -61,6 +63,7 @@ impl Inlet {
             only,
             only_ended: false,
             over: false,
+            ended_at: None,
             reached: vec![BEGINNING; workers],
         }
     }
@@ -133,13 +136,16 @@ impl Inlet {
         tick.marks.get_or_insert_with(|| vec![None; workers])[from] = Some(time);
     }
 
-    /// The oldest tick with a watermark, if all of it and what came before has arrived and was taken.
-    pub fn mark(&self, may_come: impl Fn(u64) -> bool) -> Option<u64> {
-        let (tick, entry) = self
-            .ticks
-            .iter()
-            .find(|(_, entry)| entry.marks.is_some() || !entry.is_empty())?;
-        (entry.marks.is_some() && entry.is_empty() && !may_come(*tick)).then_some(*tick)
+    /// The oldest tick with a watermark.
+    pub fn first_mark(&self) -> Option<u64> {
+        let mut ticks = self.ticks.iter();
+        ticks.find_map(|(tick, entry)| entry.marks.as_ref().map(|_| *tick))
+    }
+
+    /// Whether the input ended before `tick`, which is yet to be noticed.
+    pub fn ends_before(&self, tick: u64) -> bool {
+        let ended = |(end, _): &(u64, Rights)| *end < tick;
+        !self.over && self.end.as_ref().is_some_and(ended)
     }
 
     /// Whether nothing up to a tick can come any more, and all that came was taken.
@@ -161,11 +167,11 @@ impl Inlet {
         Some(Rc::clone(&entry.rights))
     }
 
-    /// How far the rows of all workers are complete that send here.
-    pub fn complete_to(&self) -> Instant {
+    /// How far the rows of all workers are complete that send here, as seen at `tick`: not by when this worker learned of an end.
+    pub fn complete_to(&self, tick: u64) -> Instant {
         let least = || self.reached.iter().copied().min().unwrap_or(END);
         match self.only {
-            _ if self.over => END,
+            _ if self.ended_at.is_some_and(|end| end <= tick) => END,
             Some(only) => self.reached[only],
             None => least(),
         }
@@ -258,6 +264,7 @@ impl Inlet {
             return None;
         }
         self.over = true;
+        self.ended_at = Some(*tick);
         self.end.take()
     }
 

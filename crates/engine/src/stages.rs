@@ -267,14 +267,15 @@ impl StageOperator {
     }
 
     /// Acts on the oldest watermark, if all rows up to its tick have been taken. Returns whether there was one.
+    ///
+    /// Watermarks and ends of all inputs are acted on in the order of their ticks, on every worker: what is written at a
+    /// tick is one run of all workers only if they all know the same at it.
     fn pass_time(&mut self, activation: &mut Activation<'_>) -> Result<bool> {
-        let mut marks = self.inlets.iter().enumerate();
-        let mark = |(input, inlet): (usize, &Inlet)| inlet.mark(|t| activation.may_come(input, t));
-        let Some(tick) = marks.find_map(mark) else {
+        let Some(tick) = self.inlets.iter().filter_map(Inlet::first_mark).min() else {
             return Ok(false);
         };
         let past = |(input, inlet): (usize, &Inlet)| {
-            inlet.is_past(tick, |t| activation.may_come(input, t))
+            inlet.is_past(tick, |t| activation.may_come(input, t)) && !inlet.ends_before(tick)
         };
         if !self.inlets.iter().enumerate().all(past) {
             return Ok(false);
@@ -283,7 +284,11 @@ impl StageOperator {
         let Some(rights) = rights.fold(None, |first, next| first.or(next)) else {
             return Ok(false);
         };
-        let reached = self.inlets.iter().map(Inlet::complete_to).min();
+        let reached = self
+            .inlets
+            .iter()
+            .map(|inlet| inlet.complete_to(tick))
+            .min();
         let time = reached.unwrap_or(BEGINNING);
         if time > self.reached {
             self.reached = time;

@@ -121,7 +121,7 @@ fn joined(outcome: &Outcome) -> Vec<Joined> {
 fn sides(seed: u64, lateness: i64, table_every: i64) -> (Rows, Rows) {
     let main = Made {
         seed,
-        rows: 400,
+        rows: 250,
         every: 2,
         keys: (0, 6),
         lateness,
@@ -129,7 +129,7 @@ fn sides(seed: u64, lateness: i64, table_every: i64) -> (Rows, Rows) {
     };
     let table = Made {
         seed: seed + 1,
-        rows: 800 / table_every,
+        rows: 500 / table_every,
         every: table_every,
         keys: (2, 9),
         lateness: lateness / 2,

@@ -67,8 +67,8 @@ fn sides(seed: u64, lateness: i64, table_every: i64) -> (Rows, Rows) {
         lateness,
         dictionary,
     };
-    let main = made(of(seed, 300, 2, (0, 6), lateness, true), "number");
-    let rows = 600 / table_every;
+    let main = made(of(seed, 200, 2, (0, 6), lateness, true), "number");
+    let rows = 400 / table_every;
     let table = of(seed + 1, rows, table_every, (2, 9), lateness / 2, false);
     (main, made(table, "other"))
 }

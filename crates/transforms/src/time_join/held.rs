@@ -58,6 +58,8 @@ pub(super) struct Held {
     bytes: usize,
     /// How many were needed when it was looked at last.
     needed: usize,
+    /// And how many keys.
+    needed_keys: usize,
     /// For each batch its position among those in use, while columns are made.
     slots: Vec<u32>,
 }
@@ -76,6 +78,7 @@ impl Held {
             lists: Vec::new(),
             bytes: 0,
             needed: 0,
+            needed_keys: 0,
             slots: Vec::new(),
         }
     }
@@ -237,7 +240,7 @@ impl Held {
     /// Forgets keys without rows, if they are most of them; `also` are numbers of keys that are in use elsewhere, and are changed to
     /// the new ones.
     pub(super) fn forget_keys(&mut self, keys: &mut KeyTable, also: &mut [u32]) -> Result<()> {
-        if keys.len() < FEW {
+        if keys.len() < FEW + 2 * self.needed_keys {
             return Ok(());
         }
         let mut new = vec![NONE; keys.len()];
@@ -247,6 +250,7 @@ impl Held {
         let kept: Vec<u32> = (0..keys.len() as u32)
             .filter(|key| new[*key as usize] != NONE)
             .collect();
+        self.needed_keys = kept.len();
         if 2 * kept.len() > keys.len() {
             return Ok(());
         }
