@@ -92,6 +92,44 @@ fn rows_that_leave_where_nobody_reads_are_counted() {
 }
 
 #[test]
+fn late_rows_that_nobody_reads_are_told() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let rows = "time,x\n2025-01-01T00:00:00Z,1\n2025-01-01T00:05:00Z,2\n2025-01-01T00:00:01Z,3\n";
+    std::fs::write(folder.path().join("in.csv"), rows).expect("written");
+    let pipeline = r#"
+        [sources.rows]
+        type = "file"
+        path = "in.csv"
+        time = { column = "time", lateness = "30s" }
+        [transforms.minutes]
+        type = "aggregate"
+        inputs = ["rows"]
+        window = { type = "tumbling", size = "1m" }
+        compute.n = "count(*)"
+        [sinks.out]
+        type = "file"
+        inputs = ["minutes"]
+        path = "out.csv"
+    "#;
+    let arguments = ["--metrics-file", "numbers.prom"];
+    command(folder.path(), pipeline, &arguments)
+        .expect_code(0)
+        .expect_words(&["1 late row left out", "`minutes.late`", "`lateness`"]);
+    let numbers = std::fs::read_to_string(folder.path().join("numbers.prom")).expect("written");
+    // The watermark is the newest time less the lateness.
+    for line in [
+        "dataflow_late_rows_total{component=\"minutes\",pipeline=\"pipeline\",type=\"aggregate\"} 1",
+        "dataflow_watermark_timestamp_seconds{component=\"rows\",pipeline=\"pipeline\",type=\"file\"} 1735689870",
+    ] {
+        assert!(numbers.lines().any(|l| l == line), "{line}\n{numbers}");
+    }
+    assert!(numbers.contains("dataflow_watermark_lag_seconds{component=\"rows\""));
+    let report = program::run(folder.path(), pipeline, &["--set", "engine.open_files=1"]);
+    let report = report.expect_code(0).report();
+    assert_eq!(component(&report, "minutes")["late_rows_left_out"], 1);
+}
+
+#[test]
 fn shown_rows_are_the_first_ones_under_their_names() {
     let folder = tempfile::tempdir().expect("a folder");
     with_bad_rows(folder.path());

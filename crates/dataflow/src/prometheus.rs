@@ -130,6 +130,7 @@ fn component_families(pipeline: &str, numbers: &Snapshot) -> Vec<MetricFamily> {
         true,
         read.collect(),
     ));
+    families.extend(watermarks(pipeline, numbers));
     families.push(latencies(pipeline, numbers));
     families
 }
@@ -173,6 +174,32 @@ fn by_port(pipeline: &str, numbers: &Snapshot) -> MetricFamily {
         true,
         metrics.collect(),
     )
+}
+
+/// How far components are in event time; those that do not go by it, or have not begun, are not there.
+fn watermarks(pipeline: &str, numbers: &Snapshot) -> [MetricFamily; 2] {
+    let now = machine::now();
+    let of = |read: &dyn Fn(f64) -> f64| {
+        let known = numbers.components.iter().filter_map(|c| {
+            let seconds = c.watermark? as f64 / 1e9;
+            Some(metric(false, read(seconds), labels(pipeline, c, None)))
+        });
+        known.collect()
+    };
+    [
+        family(
+            "dataflow_watermark_timestamp_seconds",
+            "The event time up to which what a component wrote is complete, in seconds since 1970.",
+            false,
+            of(&|time| time),
+        ),
+        family(
+            "dataflow_watermark_lag_seconds",
+            "By how much that is behind the clock of this machine.",
+            false,
+            of(&|time| now - time),
+        ),
+    ]
 }
 
 fn latencies(pipeline: &str, numbers: &Snapshot) -> MetricFamily {
@@ -335,6 +362,9 @@ mod tests {
             ports: vec![String::new(), "metadata".into()],
         };
         let metrics = Metrics::new(vec![label]);
+        let before = text("fleet", &metrics.snapshot());
+        assert!(!before.contains("watermark"), "{before}");
+        metrics.of(0).reached.at(1_500_000_000);
         let text = text("fleet", &metrics.snapshot());
         let line =
             "dataflow_rows_out_total{component=\"cells\",pipeline=\"fleet\",type=\"file\"} 0";
@@ -344,6 +374,7 @@ mod tests {
             "dataflow_discarded_rows_total{component=\"cells\",pipeline=\"fleet\",type=\"file\",reason=\"any\"} 0",
             "dataflow_port_rows_total{component=\"cells\",pipeline=\"fleet\",type=\"file\",port=\"metadata\"} 0",
             "dataflow_late_rows_total{component=\"cells\",pipeline=\"fleet\",type=\"file\"} 0",
+            "dataflow_watermark_timestamp_seconds{component=\"cells\",pipeline=\"fleet\",type=\"file\"} 1.5",
             "dataflow_memory_limit_bytes{pipeline=\"fleet\"} 0",
             "dataflow_in_flight_limit_bytes{pipeline=\"fleet\"} 0",
         ] {

@@ -50,6 +50,16 @@ pub fn text(report: &Report) -> String {
                 bad.first
             );
         }
+        if c.late_dropped > 0 {
+            let _ = writeln!(
+                text,
+                "  {:width$}    {} late row{} left out; a sink that reads `{}.late` keeps them, and a larger `lateness` of the source lets more in",
+                "",
+                grouped(c.late_dropped),
+                if c.late_dropped == 1 { "" } else { "s" },
+                c.label.id
+            );
+        }
         for (note, count) in &c.notes {
             let _ = writeln!(text, "  {:width$}    {note}: {}", "", grouped(*count));
         }
@@ -147,6 +157,9 @@ pub fn json(report: &Report) -> Value {
             "busy_seconds": c.busy_seconds,
             "blocked_seconds": c.blocked_seconds,
             "spilled_bytes": c.spilled_bytes,
+            "late_rows": c.late_rows,
+            "late_rows_left_out": c.late_dropped,
+            "watermark_nanoseconds": c.watermark,
             "errors": c.errors.iter().map(|e| json!({ "reason": e.reason, "count": e.count, "at": e.at, "first": e.first })).collect::<Vec<_>>(),
             "notes": c.notes.iter().map(|(note, count)| json!({ "note": note, "count": count })).collect::<Vec<_>>(),
         })

@@ -187,6 +187,7 @@ fn settings(checked: &Checked, options: &Options) -> Settings {
         workers,
         memory: options.memory.unwrap_or(written.memory.0 as usize),
         batch_rows: written.batch_rows,
+        open_files: written.open_files,
         spill_dir: written.spill_dir.clone().unwrap_or(defaults.spill_dir),
         spill_limit: written.spill_limit.map(|bytes| bytes.0),
         stdout: options.stdout.clone().unwrap_or(defaults.stdout),

@@ -51,6 +51,8 @@ pub struct Clock {
     cut: usize,
     /// By how much a piece moved its split, lately.
     stride: i64,
+    /// How far the furthest split has come.
+    furthest: Instant,
 }
 
 impl Clock {
@@ -69,6 +71,7 @@ impl Clock {
             open: 0,
             cut: 0,
             stride: 0,
+            furthest: BEGINNING,
         }
     }
 
@@ -90,6 +93,11 @@ impl Clock {
     /// What is not late is not older, in all splits; [`END`] when all have been read.
     pub fn watermark(&self) -> Instant {
         self.least.first().map_or(END, |(reached, _)| *reached)
+    }
+
+    /// The watermark, for people: when all has been read, as far as the furthest split came.
+    pub fn shown(&self) -> Instant {
+        self.watermark().min(self.furthest)
     }
 
     /// Whether pieces are being read.
@@ -123,6 +131,7 @@ impl Clock {
         if before != BEGINNING && now > before {
             self.stride = now.saturating_sub(before);
         }
+        self.furthest = now.max(self.furthest);
         self.reach(split, now);
         self.close(split);
         next
@@ -240,6 +249,7 @@ mod tests {
         assert_eq!(clock.watermark(), 195);
         clock.read(2, after(&[300]));
         assert_eq!((clock.watermark(), clock.is_reading()), (END, false));
+        assert_eq!(clock.shown(), 295);
     }
 
     #[test]

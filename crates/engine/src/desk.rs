@@ -32,8 +32,6 @@ use crate::outlet::BadRowPolicy;
 
 /// Pieces cut ahead of admission, per source.
 const CUT_AHEAD: usize = 2;
-/// Splits of a source that are read side by side, where they are aligned in time.
-const OPEN_FILES: usize = 64;
 /// Pieces that a worker may have to read at a time.
 const PIECES_PER_WORKER: usize = 3;
 
@@ -71,6 +69,8 @@ pub struct DeskSetup {
     pub demand: Arc<Demand>,
     /// How many bad rows are too many, component by component.
     pub policies: Vec<Arc<BadRowPolicy>>,
+    /// How many files of a source with time are read side by side.
+    pub open_files: usize,
 }
 
 /// Runs the desk again, from any thread.
@@ -192,7 +192,7 @@ impl Desk {
                 };
                 let (splits, asked) = unbounded();
                 let clock =
-                    |time: SourceTime| Clock::new(time.rule, source.splits.len(), OPEN_FILES);
+                    |time: SourceTime| Clock::new(time.rule, source.splits.len(), setup.open_files);
                 open.push(Open {
                     node: source.node,
                     right: Some(right),
@@ -308,6 +308,7 @@ impl Desk {
             let (Some(time), Some(clock)) = (open.time, &open.clock) else {
                 continue;
             };
+            self.setup.metrics.of(open.node).reached.at(clock.shown());
             let now = match open.right {
                 Some(_) if !open.is_idle() => clock.watermark(),
                 _ => END,

@@ -1,13 +1,14 @@
 //! The numbers of a run: counted by operators as they work, read by whoever shows them.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use dataflow_core::Place;
 use dataflow_core::memory::Gauge;
 use dataflow_core::stage::BadRow;
+use dataflow_core::time::{BEGINNING, END, Instant as EventTime};
 
 use crate::abort::lock;
 
@@ -39,6 +40,28 @@ impl Latency {
     }
 }
 
+/// How far a component is in event time.
+pub struct Reached(AtomicI64);
+
+impl Default for Reached {
+    fn default() -> Self {
+        Self(AtomicI64::new(BEGINNING))
+    }
+}
+
+impl Reached {
+    /// It is as far as this, or further.
+    pub fn at(&self, time: EventTime) {
+        if time != END {
+            self.0.fetch_max(time, Ordering::Relaxed);
+        }
+    }
+
+    fn known(&self) -> Option<EventTime> {
+        Some(self.0.load(Ordering::Relaxed)).filter(|time| *time != BEGINNING)
+    }
+}
+
 /// The counters of one component.
 #[derive(Default)]
 pub struct Counters {
@@ -66,6 +89,10 @@ pub struct Counters {
     pub keys: AtomicU64,
     /// Rows that came after everything that they belong to was written.
     pub late: AtomicU64,
+    /// Those of them that nobody reads.
+    pub late_dropped: AtomicU64,
+    /// The watermark behind it.
+    pub reached: Reached,
     /// Bytes spilled so far.
     pub spilled: AtomicU64,
     /// Bytes of input read so far (sources).
@@ -290,6 +317,8 @@ fn component(label: &Label, counters: &Counters) -> ComponentNumbers {
         state_bytes: read(&counters.state_bytes),
         keys: read(&counters.keys),
         late_rows: read(&counters.late),
+        late_dropped: read(&counters.late_dropped),
+        watermark: counters.reached.known(),
         spilled_bytes: read(&counters.spilled),
         input_bytes: read(&counters.input_bytes),
         input_total: known(&counters.input_total),
@@ -386,6 +415,10 @@ pub struct ComponentNumbers {
     pub keys: u64,
     /// Late rows.
     pub late_rows: u64,
+    /// Late rows that nothing reads.
+    pub late_dropped: u64,
+    /// How far what it writes is complete in event time, nanoseconds since 1970.
+    pub watermark: Option<EventTime>,
     /// Bytes spilled.
     pub spilled_bytes: u64,
     /// Bytes of input read.

@@ -348,6 +348,12 @@ impl Output for Outlet {
         if self.wants(port) {
             let batch = envelope_batch(&self.policy.id, &self.names, &make())?;
             self.waiting.push((port, batch));
+        } else if counters
+            .late_dropped
+            .fetch_add(rows as u64, Ordering::Relaxed)
+            == 0
+        {
+            tracing::warn!(target: "dataflow_engine::bad_rows", component = %self.policy.id, "rows come late and are left out: nothing reads the output `late`");
         }
         Ok(())
     }

@@ -40,6 +40,8 @@ pub struct Settings {
     pub memory: usize,
     /// Rows that a batch should have.
     pub batch_rows: usize,
+    /// Files of a source with time that are read side by side.
+    pub open_files: usize,
     /// Where the spill folder is made.
     pub spill_dir: PathBuf,
     /// Bytes that may be spilled at a time.
@@ -56,6 +58,7 @@ impl Default for Settings {
             workers: 1,
             memory: 256 << 20,
             batch_rows: 8192,
+            open_files: 64,
             spill_dir: std::env::temp_dir(),
             spill_limit: None,
             stdout: Arc::new(Mutex::new(std::io::stdout())),
@@ -424,6 +427,7 @@ fn desk_setup(shared: &Arc<Shared>) -> DeskSetup {
         metrics: Arc::clone(&shared.metrics),
         demand: Arc::clone(&shared.demand),
         policies: shared.policies.clone(),
+        open_files: shared.settings.open_files,
     }
 }
 

@@ -313,6 +313,9 @@ impl StageOperator {
             .as_ref()
             .filter(|_| !matches!(self.phase, Phase::Done));
         let time = stage.map_or(time, |stage| stage.progress(time));
+        if self.setup.last && self.start.worker == 0 {
+            self.setup.metrics.of(self.setup.node).reached.at(time);
+        }
         // The last output carries progress alone.
         for port in 0..activation.outputs.len() - 1 {
             let mark = Parcel::Watermark {

@@ -20,6 +20,8 @@ pub struct Settings {
     pub memory: Bytes,
     /// Rows in a batch.
     pub batch_rows: usize,
+    /// Files of a source that are read side by side where that puts rows in the order of their time.
+    pub open_files: usize,
     /// Where state goes that does not fit; none means the system's folder for temporary files.
     pub spill_dir: Option<PathBuf>,
     /// How many bytes may go there; none means as many as fit.
@@ -36,6 +38,7 @@ impl Default for Settings {
             workers: 0,
             memory: Bytes(256 << 20),
             batch_rows: 8192,
+            open_files: 64,
             spill_dir: None,
             spill_limit: None,
             run_time: None,
@@ -54,6 +57,9 @@ pub(crate) struct EngineTable {
     memory: Option<Located<Bytes>>,
     /// Rows in a batch, 8192 by default. Smaller batches need less memory, larger ones less time per row.
     batch_rows: Option<Located<u32>>,
+    /// How many files of a source with `time` are read side by side, 64 by default. Where more of them overlap in time, windows stay
+    /// open for longer. Each takes a file descriptor and some memory.
+    open_files: Option<Located<u32>>,
     /// Where state goes that does not fit in memory.
     spill: SpillTable,
     /// The value of `run_time()`, such as `"2025-01-31T00:00:00Z"`, so that a run can be repeated exactly. Now, by default.
@@ -140,6 +146,16 @@ fn fill(settings: &mut Settings, table: EngineTable, problems: &mut Problems) {
         }
         settings.batch_rows = (rows.value as usize).max(1);
     }
+    if let Some(files) = table.open_files {
+        if files.value == 0 || files.value > 1 << 16 {
+            let message = format!("{} files cannot be open at a time", files.value);
+            problems.push(
+                Problem::error(message, files.span)
+                    .help("write a number from 1 to 65536; 64 is the default"),
+            );
+        }
+        settings.open_files = (files.value as usize).max(1);
+    }
     settings.spill_dir = table
         .spill
         .dir
@@ -186,13 +202,14 @@ mod tests {
 
     #[test]
     fn tables_fill_the_settings() {
-        let text = "[engine]\nworkers = 3\nmemory = '1GiB'\nbatch_rows = 7\nspill = { dir = '/s', limit = '2B' }\nrun_time = 1970-01-01T00:00:01Z\n[metrics]\nlisten = ':9100'";
+        let text = "[engine]\nworkers = 3\nmemory = '1GiB'\nbatch_rows = 7\nopen_files = 9\nspill = { dir = '/s', limit = '2B' }\nrun_time = 1970-01-01T00:00:01Z\n[metrics]\nlisten = ':9100'";
         let (settings, problems) = settings(text);
         assert!(problems.is_empty(), "{problems:?}");
         let expected = Settings {
             workers: 3,
             memory: Bytes(1 << 30),
             batch_rows: 7,
+            open_files: 9,
             spill_dir: Some("/s".into()),
             spill_limit: Some(Bytes(2)),
             run_time: Some(1_000_000_000),
@@ -203,8 +220,8 @@ mod tests {
 
     #[test]
     fn impossible_values_are_problems() {
-        let text = "[engine]\nworkers = 5000\nbatch_rows = 0\nrun_time = 'soon'\n[metrics]\nlisten = 'here'";
-        assert_eq!(settings(text).1.len(), 4);
+        let text = "[engine]\nworkers = 5000\nbatch_rows = 0\nopen_files = 0\nrun_time = 'soon'\n[metrics]\nlisten = 'here'";
+        assert_eq!(settings(text).1.len(), 5);
         assert_eq!(
             settings("[engine]\nworker = 1").1,
             ["there is no key `worker` here"]
