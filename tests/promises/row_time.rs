@@ -295,3 +295,67 @@ fn near(found: &[Vec<serde_json::Value>], expected: &serde_json::Value, name: &s
         }
     }
 }
+
+/// Where only the number of rows is asked for, no column is read: rows have none then.
+#[test]
+fn rows_without_columns_are_counted() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let rows = readings(500, 3, 10);
+    write(folder.path(), &files(&rows, |_, _| "all.csv".into()));
+    let mut text = source(folder.path(), "20s", "");
+    let made = [
+        ("sort", "type = \"sort\"\nby_time = true\n", 500),
+        ("lag", "type = \"lag\"\ncompute.before = \"x\"\n", 500),
+        ("rate", "type = \"rate\"\ncolumns = [\"x\"]\n", 500),
+        ("dedup", "type = \"dedup\"\nwithin = \"1ns\"\n", 500),
+        (
+            "dedup_last",
+            "type = \"dedup\"\nwithin = \"1ns\"\nkeep = \"last\"\n",
+            500,
+        ),
+        (
+            "resample",
+            "type = \"resample\"\nevery = \"10s\"\ncolumns = [\"x\"]\n",
+            250,
+        ),
+        (
+            "asof",
+            "type = \"asof\"\ntable = \"readings\"\nprefix = \"t_\"\n",
+            500,
+        ),
+        (
+            "ahead",
+            "type = \"asof\"\ndirection = \"forward\"\ntable = \"readings\"\nprefix = \"t_\"\n",
+            500,
+        ),
+        (
+            "interval",
+            "type = \"interval\"\ntable = \"readings\"\non = [\"time\"]\nprefix = \"t_\"\nwithin = \"1ns\"\n",
+            500,
+        ),
+        (
+            "session",
+            "type = \"aggregate\"\nwindow = { type = \"session\", gap = \"4s\" }\ncompute.n = \"count(*)\"\n",
+            500,
+        ),
+        (
+            "rolling",
+            "type = \"aggregate\"\nwindow = { type = \"rolling\", size = 4 }\ncompute.n = \"count(*)\"\n",
+            500,
+        ),
+    ];
+    for (id, transform, _) in &made {
+        let _ = write!(
+            text,
+            "[transforms.{id}]\ninputs = [\"readings\"]\n{transform}[transforms.{id}_rows]\ntype = \"aggregate\"\ninputs = [\"{id}\"]\n\
+             compute.rows = \"count(*)\"\n[sinks.{id}_file]\ntype = \"file\"\ninputs = [\"{id}_rows\"]\npath = \"${{out}}/{id}.jsonl\"\n"
+        );
+    }
+    for setting in few("64MiB") {
+        let (written, _) = run(&text, setting);
+        for (id, _, count) in &made {
+            let line = &json_lines(&written[&format!("{id}.jsonl")])[0];
+            assert_eq!(line["rows"], *count, "{id} {setting:?}");
+        }
+    }
+}

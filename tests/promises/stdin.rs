@@ -206,3 +206,55 @@ fn floats_that_json_has_no_number_for_come_back() {
         lines[1]
     );
 }
+
+/// Early results come while a window is open, and change nothing of what it says when it has ended.
+#[test]
+fn open_windows_are_told_early() {
+    let place = tempfile::tempdir().expect("a folder");
+    let text = |emit: &str| {
+        format!(
+            "[sources.rows]\ntype = \"file\"\npath = \"-\"\nformat = \"csv\"\ntime = {{ column = \"time\" }}\n\
+             columns.time = {{ type = \"timestamp\" }}\ncolumns.device = {{ type = \"text\" }}\n\
+             [transforms.minutes]\ntype = \"aggregate\"\ninputs = [\"rows\"]\nby = [\"device\"]\n\
+             window = {{ type = \"tumbling\", size = \"1m\" }}\ncompute.n = \"count(*)\"\n{emit}\
+             [transforms.sessions]\ntype = \"aggregate\"\ninputs = [\"rows\"]\n\
+             window = {{ type = \"session\", gap = \"1h\" }}\ncompute.n = \"count(*)\"\n{emit}\
+             [sinks.minutes_file]\ntype = \"file\"\ninputs = [\"minutes\"]\npath = \"minutes.csv\"\n\
+             [sinks.sessions_file]\ntype = \"file\"\ninputs = [\"sessions\"]\npath = \"sessions.csv\"\n"
+        )
+    };
+    // A live clock is believed once sixteen rows agree.
+    let row = |at: usize| format!("2025-01-01T00:00:{at:02}Z,{}\n", ["b", "a"][at % 2]);
+    let rows = "time,device\n".to_string() + &(0..20).map(row).collect::<String>();
+    let mut written = Vec::new();
+    for output in ["minutes", "sessions"] {
+        let early = format!(
+            "[sinks.early]\ntype = \"file\"\ninputs = [\"{output}.provisional\"]\npath = \"-\"\nformat = \"jsonl\"\nprovisional = true\n"
+        );
+        pipeline(place.path(), &(text("emit = \"20ms\"\n") + &early));
+        let (line, mut child) = first_line(place.path(), &rows);
+        let first: serde_json::Value = serde_json::from_str(&line).expect("a row of JSON");
+        assert_eq!(first["window_start"].as_str().map(str::len), Some(20));
+        let device = first.get("device").and_then(|device| device.as_str());
+        assert_eq!(device, (output == "minutes").then_some("a"), "{line}");
+        assert!(
+            (1..=20).contains(&first["n"].as_i64().unwrap_or(0)),
+            "{line}"
+        );
+        drop(child.stdin.take());
+        assert!(child.wait().expect("it ends").success());
+        written.push(
+            ["minutes.csv", "sessions.csv"]
+                .map(|name| std::fs::read_to_string(place.path().join(name)).expect("written")),
+        );
+    }
+    pipeline(place.path(), &text(""));
+    let mut plain = command(place.path(), &["run", "pipeline.toml", "--quiet"]);
+    let file = place.path().join("rows.csv");
+    std::fs::write(&file, &rows).expect("written");
+    plain.stdin(std::fs::File::open(&file).expect("readable"));
+    assert!(plain.status().expect("it runs").success());
+    let plain = ["minutes.csv", "sessions.csv"]
+        .map(|name| std::fs::read_to_string(place.path().join(name)).expect("written"));
+    assert_eq!(written, [plain.clone(), plain]);
+}

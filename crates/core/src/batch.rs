@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use arrow_array::{Array, BinaryArray, BooleanArray, RecordBatch, UInt32Array};
+use arrow_array::{
+    Array, ArrayRef, BinaryArray, BooleanArray, RecordBatch, RecordBatchOptions, UInt32Array,
+};
 use arrow_buffer::ScalarBuffer;
 use arrow_schema::SchemaRef;
 use arrow_select::interleave::{interleave, interleave_record_batch};
@@ -144,7 +146,8 @@ impl Batch {
     /// # Errors
     /// When Arrow cannot (offsets of a text column overflow, an index out of range).
     pub fn take(&self, indices: &UInt32Array) -> Result<Self> {
-        let rows = arrow_select::take::take_record_batch(&self.rows, indices)?;
+        let columns = arrow_select::take::take_arrays(self.rows.columns(), indices, None)?;
+        let rows = rows_of(self.rows.schema(), columns, indices.len())?;
         let order = match &self.order {
             Some(order) => {
                 let taken = arrow_select::take::take(order, indices, None)?;
@@ -219,7 +222,7 @@ impl Batch {
         let places: Option<Vec<u64>> = indices.iter().map(place).collect();
         let times: Option<Vec<&Times>> = batches.iter().map(|batch| batch.times()).collect();
         Ok(Self {
-            rows: interleave_record_batch(&rows, indices)?,
+            rows: interleaved(&rows, indices)?,
             places: places.map_or(Places::Unknown, |places| Places::Each(places.into())),
             times: times.map(|times| Times::interleave(&times, indices)),
             order,
@@ -237,6 +240,27 @@ impl Batch {
     }
 }
 
+/// So many rows of these columns, also where there are none.
+///
+/// # Errors
+/// When the columns do not fit to the schema, or are not of that length.
+pub fn rows_of(schema: SchemaRef, columns: Vec<ArrayRef>, rows: usize) -> Result<RecordBatch> {
+    let options = RecordBatchOptions::new().with_row_count(Some(rows));
+    Ok(RecordBatch::try_new_with_options(
+        schema, columns, &options,
+    )?)
+}
+
+/// Rows of several batches, also where they have no columns.
+fn interleaved(batches: &[&RecordBatch], indices: &[(usize, usize)]) -> Result<RecordBatch> {
+    match batches.first() {
+        Some(first) if first.num_columns() == 0 => {
+            rows_of(first.schema(), Vec::new(), indices.len())
+        }
+        _ => Ok(interleave_record_batch(batches, indices)?),
+    }
+}
+
 fn share(array: &dyn Array) -> usize {
     array
         .to_data()
@@ -248,7 +272,7 @@ fn share(array: &dyn Array) -> usize {
 mod tests {
     use super::*;
     use crate::Place;
-    use arrow_array::{ArrayRef, Int64Array};
+    use arrow_array::Int64Array;
 
     fn numbers(values: &[i64]) -> Batch {
         let column: ArrayRef = Arc::new(Int64Array::from(values.to_vec()));

@@ -65,6 +65,17 @@ pub trait Stage: Send {
         Ok(Flow::Ready)
     }
 
+    /// The clock says that it is time for early results; called only of what says how often (`StagePlan::every`). On `More`, `more` is
+    /// called until it says otherwise. A stage that emits [`SortedAtEnd`](crate::transform::Emits::SortedAtEnd) writes one
+    /// sorted run on each worker here as well.
+    ///
+    /// # Errors
+    /// As `on_batch`.
+    fn on_pulse(&mut self, out: &mut dyn Output) -> Result<Flow> {
+        let _ = out;
+        Ok(Flow::Ready)
+    }
+
     /// How far what this stage writes is complete, when its input is so up to `watermark` and has been worked on: what it writes
     /// from now on is not older. [`BEGINNING`](crate::time::BEGINNING) where rows wait for the end.
     fn progress(&self, watermark: Instant) -> Instant {

@@ -1,6 +1,7 @@
 //! The transform family: what a transform is to the planner (ports, needs) and to the engine (a chain of stages).
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use arrow_schema::SchemaRef;
 
@@ -16,6 +17,8 @@ pub struct Port {
     pub schema: SchemaRef,
     /// Whether its rows have event time.
     pub timed: bool,
+    /// Whether its rows are early results, which later ones correct: what they are depends on the clock.
+    pub provisional: bool,
 }
 
 impl Port {
@@ -25,6 +28,7 @@ impl Port {
             name: String::new(),
             schema,
             timed: false,
+            provisional: false,
         }
     }
 
@@ -34,7 +38,15 @@ impl Port {
             name: name.into(),
             schema,
             timed: false,
+            provisional: false,
         }
+    }
+
+    /// The same, of early results.
+    #[must_use]
+    pub fn provisional(mut self) -> Self {
+        self.provisional = true;
+        self
     }
 
     /// The same, of rows that have event time or not.
@@ -54,6 +66,8 @@ pub struct Input {
     pub schema: SchemaRef,
     /// Whether all of its rows have event time.
     pub timed: bool,
+    /// Whether some of its rows are early results, or were made of such.
+    pub provisional: bool,
 }
 
 /// Columns that are in use.
@@ -139,6 +153,8 @@ pub struct StagePlan {
     pub sides_from: usize,
     /// Whether it acts on watermarks: only then are they sent at all.
     pub timed: bool,
+    /// How often, by the clock, it is to write early results. It acts on watermarks then.
+    pub every: Option<Duration>,
     /// Whether it keeps state that grows with keys or rows, and so gets a share of the memory.
     pub stateful: bool,
     /// A few words for `explain`: "partial groups", "final groups".
@@ -170,6 +186,7 @@ impl StagePlan {
             sides: false,
             sides_from: 1,
             timed: false,
+            every: None,
             stateful: false,
             name,
             make: Arc::new(move |context| Ok(Box::new(make(context)?))),

@@ -71,6 +71,8 @@ pub struct DeskSetup {
     pub policies: Vec<Arc<BadRowPolicy>>,
     /// How many files of a source with time are read side by side.
     pub open_files: usize,
+    /// The components that write early results, and how often.
+    pub pulses: Vec<(usize, Duration)>,
 }
 
 /// Runs the desk again, from any thread.
@@ -170,6 +172,8 @@ pub struct Desk {
     turn: usize,
     /// The watermark sent last, by group.
     watermarks: BTreeMap<usize, Instant>,
+    /// When each component is to write early results.
+    due: Vec<WallTime>,
     alarm: Option<Alarm>,
     start: Start,
 }
@@ -214,14 +218,19 @@ impl Desk {
                 ));
             }
             let idle = |source: &DeskSource| source.time.is_some_and(|t| t.rule.idle.is_some());
-            if setup.sources.iter().any(idle) {
+            if setup.sources.iter().any(idle) || !setup.pulses.is_empty() {
                 alarm = Some(Alarm::new(Arc::clone(&wake)));
             }
             setup.demand.wake_with(move || {
                 let _ = lock(&wake).activate();
             });
         }
+        let due = setup
+            .pulses
+            .iter()
+            .map(|(_, every)| WallTime::now() + *every);
         Self {
+            due: due.collect(),
             setup,
             open,
             threads,
@@ -271,6 +280,7 @@ impl Desk {
         }
         self.admit(activation);
         self.tell_time(activation);
+        self.pulse(activation);
         if let Some(alarm) = &self.alarm {
             let now = WallTime::now();
             let silent = self.open.iter().filter_map(Open::idle_at);
@@ -332,11 +342,43 @@ impl Desk {
                     let mark = Parcel::Watermark {
                         from: self.start.worker,
                         time,
+                        pulse: None,
                         copies: self.start.workers,
                     };
                     send(&mut activation.outputs[which], right, mark);
                 }
             }
+        }
+    }
+
+    /// Tells components whose time it is to write early results, each at a tick of its own.
+    fn pulse(&mut self, activation: &mut Activation<'_>) {
+        let Some(alarm) = &self.alarm else { return };
+        let now = WallTime::now();
+        for (due, (node, every)) in self.due.iter_mut().zip(&self.setup.pulses) {
+            if *due > now {
+                continue;
+            }
+            // Those that were missed are not made up for.
+            *due = now + *every;
+            let tick = self.next_tick;
+            self.next_tick += 1;
+            for (which, open) in self.open.iter_mut().enumerate() {
+                if let (Some(right), Some(time)) = (&mut open.right, open.time) {
+                    right.downgrade(&tick);
+                    let reached = self.watermarks.get(&time.group);
+                    let mark = Parcel::Watermark {
+                        from: self.start.worker,
+                        time: reached.copied().unwrap_or(BEGINNING),
+                        pulse: Some(*node),
+                        copies: self.start.workers,
+                    };
+                    send(&mut activation.outputs[which], right, mark);
+                }
+            }
+        }
+        if self.open.iter().any(|open| open.right.is_some()) {
+            self.due.iter().for_each(|due| alarm.at(*due));
         }
     }
 

@@ -21,6 +21,8 @@ struct Tick {
     ended: Vec<bool>,
     /// How far each worker's rows are complete, if this tick carries a watermark.
     marks: Option<Vec<Option<Instant>>>,
+    /// The component that is to write early results at this tick.
+    pulse: Option<usize>,
 }
 
 struct Runs {
@@ -86,6 +88,7 @@ impl Inlet {
             runs: None,
             ended: vec![false; workers],
             marks: None,
+            pulse: None,
         })
     }
 
@@ -128,11 +131,12 @@ impl Inlet {
         tick: u64,
         rights: impl FnOnce() -> Rights,
         from: usize,
-        time: Instant,
+        (time, pulse): (Instant, Option<usize>),
     ) {
         let workers = self.workers;
         let tick = self.tick(tick, rights);
         tick.ended[from] = true;
+        tick.pulse = tick.pulse.or(pulse);
         tick.marks.get_or_insert_with(|| vec![None; workers])[from] = Some(time);
     }
 
@@ -157,14 +161,14 @@ impl Inlet {
         self.over || (!rows && !may_come(tick))
     }
 
-    /// Takes the watermark of a tick, if there is one, with the rights that came with it.
-    pub fn take_mark(&mut self, tick: u64) -> Option<Rights> {
+    /// Takes the watermark of a tick, if there is one: the rights that came with it, and who is to write early results.
+    pub fn take_mark(&mut self, tick: u64) -> Option<(Rights, Option<usize>)> {
         let entry = self.ticks.get_mut(&tick)?;
         let marks = entry.marks.take()?;
         for (reached, mark) in self.reached.iter_mut().zip(marks) {
             *reached = mark.map_or(*reached, |mark| mark.max(*reached));
         }
-        Some(Rc::clone(&entry.rights))
+        Some((Rc::clone(&entry.rights), entry.pulse.take()))
     }
 
     /// How far the rows of all workers are complete that send here, as seen at `tick`: not by when this worker learned of an end.

@@ -56,6 +56,8 @@ pub enum Parcel {
         from: usize,
         /// The time.
         time: Instant,
+        /// The component that is to write early results, if it is that which this is for.
+        pulse: Option<usize>,
         /// How many workers are still to be told.
         copies: usize,
     },
@@ -173,10 +175,23 @@ impl Distributor<Parcel> for Post {
                     send(to, Parcel::End { from, copies: 1 });
                 }
             }
-            (Parcel::Watermark { from, time, copies }, _) => {
+            (
+                Parcel::Watermark {
+                    from,
+                    time,
+                    pulse,
+                    copies,
+                },
+                _,
+            ) => {
                 for to in 0..copies {
-                    let copies = 1;
-                    send(to, Parcel::Watermark { from, time, copies });
+                    let mark = Parcel::Watermark {
+                        from,
+                        time,
+                        pulse,
+                        copies: 1,
+                    };
+                    send(to, mark);
                 }
             }
             (

@@ -76,6 +76,9 @@ pub struct ReadingOperator {
     start: Start,
 }
 
+/// A watermark to be passed on: its rights, its time, and who is to write early results.
+type Mark = (Rights, EventTime, Option<usize>);
+
 impl ReadingOperator {
     /// Starts the reading thread.
     pub fn new(setup: ReadingSetup, outlet: Outlet, mut start: Start) -> Self {
@@ -140,7 +143,7 @@ impl ReadingOperator {
                     stamped.push(tick);
                 }
             }
-            Parcel::Watermark { time, .. } => marks.push((rights(), time)),
+            Parcel::Watermark { time, pulse, .. } => marks.push((rights(), time, pulse)),
             Parcel::End { .. } => *end = Some((tick, rights())),
             _ => {}
         });
@@ -274,13 +277,14 @@ impl ReadingOperator {
     }
 
     /// Watermarks go on at once: rows that are still being read have earlier ticks.
-    fn pass_on_marks(&self, activation: &mut Activation<'_>, marks: &mut Vec<(Rights, EventTime)>) {
+    fn pass_on_marks(&self, activation: &mut Activation<'_>, marks: &mut Vec<Mark>) {
         let last = activation.outputs.len() - 1;
-        for (rights, time) in marks.drain(..) {
+        for (rights, time, pulse) in marks.drain(..) {
             for port in (0..last).filter(|port| *port != self.setup.facts) {
                 let mark = Parcel::Watermark {
                     from: self.start.worker,
                     time,
+                    pulse,
                     copies: self.start.workers,
                 };
                 send(&mut activation.outputs[port], &rights[port], mark);

@@ -5,10 +5,11 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use dataflow_core::error::Fault;
 use dataflow_core::memory::Gauge;
-use dataflow_core::plan::{Plan, Work};
+use dataflow_core::plan::{Plan, PlanNode, Work};
 use dataflow_core::sink::Receipt;
 use dataflow_core::stage::{Spill, StageContext};
 use dataflow_core::transform::Emits;
@@ -428,7 +429,21 @@ fn desk_setup(shared: &Arc<Shared>) -> DeskSetup {
         demand: Arc::clone(&shared.demand),
         policies: shared.policies.clone(),
         open_files: shared.settings.open_files,
+        pulses: pulses(&shared.plan),
     }
+}
+
+/// The components that write early results, and how often.
+fn pulses(plan: &Plan) -> Vec<(usize, Duration)> {
+    let every = |(index, node): (usize, &PlanNode)| match &node.work {
+        Work::Transform(transform) => {
+            let stages = transform.stages().into_iter();
+            let every = stages.filter_map(|stage| stage.every).min();
+            every.map(|every| (index, every))
+        }
+        _ => None,
+    };
+    plan.nodes.iter().enumerate().filter_map(every).collect()
 }
 
 fn outlet(shared: &Shared, job: &Operator) -> Outlet {

@@ -80,8 +80,8 @@ enum Phase {
 #[derive(Clone, Copy, PartialEq)]
 enum About {
     Batch,
-    /// A watermark.
-    Time(EventTime),
+    /// A watermark, or the moment for somebody's early results.
+    Time(EventTime, Option<usize>),
     /// The end of its input.
     End,
 }
@@ -232,9 +232,9 @@ impl StageOperator {
                 Parcel::Reached { from, key } if !unwanted && ordered => {
                     inlet.reached(tick, rights, from, key)
                 }
-                Parcel::Watermark { from, time, .. } if !turns => {
-                    inlet.watermark(tick, rights, from, time)
-                }
+                Parcel::Watermark {
+                    from, time, pulse, ..
+                } if !turns => inlet.watermark(tick, rights, from, (time, pulse)),
                 Parcel::End { from, .. } => inlet.end(tick, rights, from),
                 _ => {}
             });
@@ -281,33 +281,47 @@ impl StageOperator {
             return Ok(false);
         }
         let rights = self.inlets.iter_mut().map(|inlet| inlet.take_mark(tick));
-        let Some(rights) = rights.fold(None, |first, next| first.or(next)) else {
+        let first = |(rights, a): (Rights, Option<usize>), (_, b): (Rights, Option<usize>)| {
+            (rights, a.or(b))
+        };
+        let Some((rights, pulse)) = rights.flatten().reduce(first) else {
             return Ok(false);
         };
-        let reached = self
-            .inlets
-            .iter()
-            .map(|inlet| inlet.complete_to(tick))
-            .min();
-        let time = reached.unwrap_or(BEGINNING);
-        if time > self.reached {
-            self.reached = time;
-            if let (Phase::Running, Some(stage)) = (&self.phase, self.stage.as_mut()) {
-                self.outlet
-                    .at(tick, is_oldest(activation, &self.inlets, tick));
-                let flow = stage.on_watermark(time, &mut self.outlet)?;
-                self.flush(activation, &rights);
-                self.follow(flow, tick, Rc::clone(&rights), About::Time(time));
-            }
-            if !matches!(self.phase, Phase::Writing { .. }) {
-                self.pass_mark(activation, time, &rights);
-            }
+        let inlets = self.inlets.iter();
+        let reached = inlets.map(|inlet| inlet.complete_to(tick)).min();
+        let time = match pulse {
+            // Whatever else may be known at this tick is acted on with the next watermark.
+            Some(_) => self.reached,
+            None => reached.unwrap_or(BEGINNING),
+        };
+        if time <= self.reached && pulse.is_none() {
+            return Ok(true);
+        }
+        self.reached = time;
+        if let (Phase::Running, Some(stage)) = (&self.phase, self.stage.as_mut()) {
+            self.outlet
+                .at(tick, is_oldest(activation, &self.inlets, tick));
+            let flow = match pulse {
+                Some(node) if node == self.setup.node => stage.on_pulse(&mut self.outlet)?,
+                Some(_) => Flow::Ready,
+                None => stage.on_watermark(time, &mut self.outlet)?,
+            };
+            self.flush(activation, &rights);
+            self.follow(flow, tick, Rc::clone(&rights), About::Time(time, pulse));
+        }
+        if !matches!(self.phase, Phase::Writing { .. }) {
+            self.pass_mark(activation, (time, pulse), &rights);
         }
         Ok(true)
     }
 
     /// Tells how far what this stage writes is complete.
-    fn pass_mark(&mut self, activation: &mut Activation<'_>, time: EventTime, rights: &Rights) {
+    fn pass_mark(
+        &mut self,
+        activation: &mut Activation<'_>,
+        (time, pulse): (EventTime, Option<usize>),
+        rights: &Rights,
+    ) {
         let stage = self
             .stage
             .as_ref()
@@ -321,6 +335,7 @@ impl StageOperator {
             let mark = Parcel::Watermark {
                 from: self.start.worker,
                 time,
+                pulse,
                 copies: self.start.workers,
             };
             send(&mut activation.outputs[port], &rights[port], mark);
@@ -475,7 +490,7 @@ impl StageOperator {
         match (&self.phase, about) {
             (Phase::Over, _) => self.pass_on_end(activation, &rights)?,
             (Phase::Writing { .. }, _) => {}
-            (_, About::Time(time)) => self.pass_mark(activation, time, &rights),
+            (_, About::Time(time, pulse)) => self.pass_mark(activation, (time, pulse), &rights),
             _ => {}
         }
         Ok(true)

@@ -159,12 +159,14 @@ impl Builder<'_> {
             }
         };
         let timed = reads.iter().all(|read| is_timed(built, *read));
+        let provisional = reads.iter().any(|read| is_provisional(built, *read));
         Some((
             reads,
             Input {
                 from: names,
                 schema,
                 timed,
+                provisional,
             },
         ))
     }
@@ -337,6 +339,18 @@ impl Builder<'_> {
             nodes,
         })
     }
+}
+
+/// Whether the rows of an output are early results, or made of such.
+fn is_provisional(built: &[Option<Built>], read: PortRef) -> bool {
+    let Some(from) = &built[read.node] else {
+        return false;
+    };
+    let of_port = match read.port {
+        PortIndex::Declared(at) => from.ports[at].provisional,
+        PortIndex::Errors => false,
+    };
+    of_port || from.inputs.iter().any(|input| input.provisional)
 }
 
 /// Whether the rows of an output have event time.

@@ -41,6 +41,7 @@ impl Builder<'_> {
             schema: Arc::new(Schema::empty()),
             // What needs time is said of the component that should have it.
             timed: true,
+            provisional: false,
         };
         let inputs = match item.kind {
             Kind::Source => Vec::new(),

@@ -42,6 +42,10 @@ pub struct File {
     /// What to do if the file exists already. Default `"replace"`.
     #[serde(default)]
     pub if_exists: Located<IfExists>,
+    /// Takes early results (the output `provisional` of an aggregation with `emit`), which later rows correct and which are others in
+    /// each run. Default: false; they are refused.
+    #[serde(default)]
+    pub provisional: bool,
 }
 
 /// What to do with a file that exists already.
@@ -84,6 +88,7 @@ impl SinkConfig for File {
     fn build(self, input: &Input, check: &mut Check<'_>) -> Option<Arc<dyn Sink>> {
         let pattern = Pattern::check(&self.path, &input.schema, check);
         let format = self.chosen_format(check)?;
+        self.check_early(input, check)?;
         if *self.if_exists == IfExists::Append && !format.appends() {
             let message = format!("rows cannot be added to a {} file", format.name());
             let help = "write `csv` or `jsonl`, or a new file each time".to_string();
@@ -106,6 +111,20 @@ impl SinkConfig for File {
 }
 
 impl File {
+    /// Early results are written on demand only.
+    fn check_early(&self, input: &Input, check: &mut Check<'_>) -> Option<()> {
+        if !input.provisional || self.provisional {
+            return Some(());
+        }
+        let message = format!(
+            "`{}` has early results, which a file would keep beside those that correct them",
+            input.from.join("`, `")
+        );
+        let help = "read the main output, or say `provisional = true` to have every one of them";
+        check.error_at(&self.path, message, Some(help.into()));
+        None
+    }
+
     fn chosen_format(&self, check: &mut Check<'_>) -> Option<Format> {
         let path = self.path.value.as_str();
         let format = match &self.format {

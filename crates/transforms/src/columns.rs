@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use arrow_array::{Array, ArrayRef, RecordBatch};
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
+use dataflow_core::batch::rows_of;
 use dataflow_core::order::Keys;
 use dataflow_core::stage::BadRows;
 use dataflow_core::transform::Columns;
@@ -183,7 +184,7 @@ pub(crate) fn conform(batch: Batch, schema: &Schema) -> Result<Batch> {
         columns.push(in_type(array, &declared(i))?);
     }
     let schema = Schema::new_with_metadata(fields, rows.schema_ref().metadata().clone());
-    let rows = RecordBatch::try_new(Arc::new(schema), columns)?;
+    let rows = rows_of(Arc::new(schema), columns, batch.len())?;
     Ok(batch.with_rows(rows))
 }
 

@@ -131,6 +131,7 @@ fn made(
         };
         let names = ["before", "table"].into_iter();
         let input = |(name, input): (&str, &&RecordBatch)| Input {
+            provisional: false,
             from: vec![name.into()],
             schema: input.schema(),
             timed,

@@ -3,8 +3,9 @@
 use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
-use arrow_array::{ArrayRef, RecordBatch, RecordBatchOptions};
+use arrow_array::{ArrayRef, RecordBatch};
 use arrow_schema::{Field, FieldRef, Schema, SchemaRef};
+use dataflow_core::batch::rows_of;
 use dataflow_core::component::TransformConfig;
 use dataflow_core::transform::{Columns, Input, Port};
 use dataflow_core::{
@@ -347,10 +348,7 @@ fn assemble(
     like: &SchemaRef,
 ) -> Result<RecordBatch> {
     let schema = Arc::new(Schema::new_with_metadata(fields, like.metadata().clone()));
-    let options = RecordBatchOptions::new().with_row_count(Some(rows));
-    Ok(RecordBatch::try_new_with_options(
-        schema, columns, &options,
-    )?)
+    rows_of(schema, columns, rows)
 }
 
 impl Stage for Selecting {
@@ -381,7 +379,8 @@ impl Stage for Selecting {
         let (kept_batch, bad, kept) = reject_once(&batch, failed)?;
         out.bad(bad)?;
         if let Some(kept) = kept {
-            let selected = arrow_select::take::take_record_batch(&selected, &kept)?;
+            let columns = arrow_select::take::take_arrays(selected.columns(), &kept, None)?;
+            let selected = rows_of(selected.schema(), columns, kept.len())?;
             out.send(0, kept_batch.with_rows(selected));
         }
         Ok(Flow::Ready)

@@ -21,6 +21,7 @@ use super::partial::batch_bytes;
 use super::passing::is_rows;
 use super::sliding::Sliding;
 use super::total::Combine;
+use super::window::PROVISIONAL;
 use super::work::Work;
 use crate::calls::States;
 
@@ -44,6 +45,14 @@ pub(super) struct Closing {
     ends: Keys,
     sliding: Option<Sliding>,
     leaving: Option<Leaving>,
+    early: Option<Early>,
+}
+
+/// Groups of which is told what they have so far.
+struct Early {
+    groups: Vec<u32>,
+    order: BinaryArray,
+    at: usize,
 }
 
 /// Groups that leave.
@@ -78,6 +87,7 @@ impl Closing {
             ends: Keys::ascending(&[DataType::Int64])?,
             sliding: sliding.transpose()?,
             leaving: None,
+            early: None,
             work: Arc::clone(work),
             context,
         })
@@ -125,6 +135,25 @@ impl Closing {
             Ok(Some(batch))
         })?;
         self.clear()
+    }
+
+    /// The next rows of what is told early.
+    fn next_early(&mut self) -> Result<Option<Batch>> {
+        let Some(early) = &mut self.early else {
+            return Ok(None);
+        };
+        let end = (early.at + self.context.batch_rows).min(early.groups.len());
+        let some = &early.groups[early.at..end];
+        if some.is_empty() {
+            self.early = None;
+            return Ok(None);
+        }
+        let order = early.order.slice(early.at, some.len());
+        early.at = end;
+        let mut keys = self.groups.keys(some)?;
+        let values = self.states.values(some)?;
+        self.work.put_windows(&mut keys);
+        self.work.finish_early(keys, &values, order).map(Some)
     }
 
     /// Begins to let go what has ended at `until`.
@@ -279,6 +308,12 @@ impl Stage for Closing {
     }
 
     fn more(&mut self, out: &mut dyn Output) -> Result<Flow> {
+        while let Some(batch) = self.next_early()? {
+            out.send(PROVISIONAL, batch);
+            if out.full() {
+                return Ok(Flow::More);
+            }
+        }
         while let Some(batch) = self.next(out)? {
             if let Some(batch) = batch {
                 out.send(0, batch);
@@ -292,6 +327,21 @@ impl Stage for Closing {
 
     fn on_watermark(&mut self, time: Instant, out: &mut dyn Output) -> Result<Flow> {
         self.let_go(time)?;
+        self.more(out)
+    }
+
+    fn on_pulse(&mut self, out: &mut dyn Output) -> Result<Flow> {
+        if !out.wants(PROVISIONAL) {
+            return Ok(Flow::Ready);
+        }
+        if !self.runs.is_empty() {
+            out.note("no early results while windows are on disk", 1);
+            return Ok(Flow::Ready);
+        }
+        let (open, _) = self.live(END);
+        let (groups, order) = self.groups.some_in_order(&self.work.order, &open)?;
+        let at = 0;
+        self.early = Some(Early { groups, order, at });
         self.more(out)
     }
 

@@ -304,6 +304,13 @@ impl Windows {
         self.left += 1;
     }
 
+    /// The windows that are open.
+    pub(super) fn open(&self) -> Vec<u32> {
+        let all = 0..self.list.len() as u32;
+        all.filter(|window| self.list[*window as usize].state == State::Open)
+            .collect()
+    }
+
     /// How far the windows that leave from now on are complete: none of them has its last row earlier.
     pub(super) fn progress(&self, watermark: Instant) -> Instant {
         if !matches!(self.kind, Kind::Change { .. }) {

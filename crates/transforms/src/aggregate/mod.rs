@@ -33,6 +33,7 @@ use dataflow_core::component::TransformConfig;
 use dataflow_core::order::Keys;
 use dataflow_core::plan::envelope;
 use dataflow_core::transform::{Columns, Emits, Input, Port, Route};
+use dataflow_core::units::Duration;
 use dataflow_core::window::{Lookback, Window, Written};
 use dataflow_core::{Check, Configured, Info, Located, StagePlan, Transform};
 use dataflow_expressions::{Computations, Expression};
@@ -65,6 +66,10 @@ pub(crate) struct Aggregate {
     /// The windows that rows are cut into: `{ type = "tumbling", size = "1m" }`. Default: none; a row for all time.
     #[serde(default)]
     window: Option<Written>,
+    /// How often, by the clock, to write what the open windows have so far on `provisional`: `"10s"`. Default: never; windows are written
+    /// when they have ended.
+    #[serde(default)]
+    emit: Option<Located<Duration>>,
     /// The numbers: a name and an expression in which accumulators stand: `share = "sum(hot) / count(*)"`. A line may
     /// use the names above it. Default: none; the distinct keys.
     #[serde(default)]
@@ -90,6 +95,10 @@ impl Configured for Aggregate {
             and rolling windows, and calls that depend on the order of rows (`first`, `integral`), take rows in the order of \
             their time, and there a row is late that is older than that. The memory is that of the open windows. Those of time \
             are spilled; those that follow from the rows are not, and a run that has too many open stops and says so.\n\n\
+            With `emit = \"10s\"`, windows that are still open are told every ten seconds on `provisional`, in the columns and the \
+            order of the main output, which stays as it is. Such rows depend on the clock, so they are others in each run, and a `file` \
+            sink takes them only if it says `provisional = true`. Tumbling windows (of calls that do not mind the order of rows), \
+            sessions, counts and changes have them; while windows are on disk there are none.\n\n\
             The cost per row is one hash lookup per key column after the first, one more for key columns that are not \
             dictionaries, and that of the accumulators. Each worker reduces its own rows in a small table first; where rows \
             seldom share a key they go to its owner as they are. Where a call needs its rows in order (`integral`), nothing \
@@ -98,10 +107,16 @@ impl Configured for Aggregate {
             rows seldom share a key, the rows themselves in 16 parts whose groups are made part by part, and all is \
             merged at the end. One group cannot be split: where the state of a single group (the exact mode of a \
             billion different values) is far over the budget, the run stops and says so.",
-        ports: &[(
-            "late",
-            "With `window`: rows that came too late, in the columns of bad rows",
-        )],
+        ports: &[
+            (
+                "late",
+                "With `window`: rows that came too late, in the columns of bad rows",
+            ),
+            (
+                "provisional",
+                "With `emit`: what the open windows have so far",
+            ),
+        ],
         example: "by = [\"device\"]\ncompute.mean_temperature = \"mean(temperature)\"\ncompute.rows = \"count(*)\"\n",
         also_called: &["group_by", "groupby", "summarize", "summarise", "reduce"],
     };
@@ -136,13 +151,17 @@ impl TransformConfig for Aggregate {
             check.error("there is nothing to compute: say `by`, or `compute.name = \"...\"`");
             return None;
         }
+        let emit = self.early(&windows, &computations, check)?;
         let work = work(keys, windows, &fields, inputs, computations);
-        let work = unwrapped(work, check)?;
+        let mut work = unwrapped(work, check)?;
+        work.emit = emit;
         let timed = work.is_timed();
         let main = Port::main(Arc::clone(&work.output)).timed(timed);
+        let early = Port::named("provisional", Arc::clone(&work.output)).provisional();
+        let early = work.emit.map(|_| early);
         let late = timed.then(|| Port::named("late", envelope()));
         Some(Arc::new(Checked {
-            ports: [main].into_iter().chain(late).collect(),
+            ports: [main].into_iter().chain(early).chain(late).collect(),
             work: Arc::new(work),
         }))
     }
@@ -191,7 +210,10 @@ impl Aggregate {
             return None;
         }
         let kind = match window {
-            Window::Grid(grid) => return Some(Windows::Grid(Windowed::new(grid))),
+            Window::Grid(grid) => {
+                let late = work::late_port(self.emit.is_some());
+                return Some(Windows::Grid(Windowed::new(grid, late)));
+            }
             Window::Global => return Some(Windows::One),
             Window::Session { gap } => cut::Kind::Session { gap },
             Window::Count { size, every } => cut::Kind::Count { size, every },
@@ -208,6 +230,44 @@ impl Aggregate {
             timed,
             spans: input.timed,
         }))
+    }
+
+    /// How often open windows are told early.
+    fn early(
+        &self,
+        windows: &Windows,
+        computations: &Computations,
+        check: &mut Check<'_>,
+    ) -> Option<Option<std::time::Duration>> {
+        let Some(emit) = &self.emit else {
+            return Some(None);
+        };
+        if emit.value.nanoseconds() <= 0 {
+            let message = format!("`{}` is no span of time", emit.value);
+            let help = "write how often there are to be early results, such as `emit = \"10s\"`";
+            check.error_at(emit, message, Some(help.into()));
+            return None;
+        }
+        let why = match windows {
+            Windows::Grid(windowed) if windowed.overlaps => {
+                "windows that overlap have no early results: very many are open at a time"
+            }
+            Windows::Grid(_) if mind_order(computations) => {
+                "windows of time have no early results where a call minds the order of rows: they wait for the window's end to be put in order"
+            }
+            Windows::Grid(_) => return Some(Some(emit.value.to_std())),
+            Windows::One => "without windows that end there are no early results",
+            Windows::Cut(Cut { timed: false, .. }) => {
+                "early results need event time, and these rows have none or are taken file by file"
+            }
+            Windows::Cut(cut) if matches!(cut.kind, cut::Kind::Rolling(_)) => {
+                "rolling windows have no early results: each row has its own already"
+            }
+            Windows::Cut(_) => return Some(Some(emit.value.to_std())),
+        };
+        let help = "leave `emit` out, or use a tumbling, session, count or change window over rows with `time`";
+        check.error_at(emit, why, Some(help.into()));
+        None
     }
 
     fn keys(&self, schema: &SchemaRef, check: &mut Check<'_>) -> Option<Vec<KeyColumn>> {
@@ -350,6 +410,7 @@ fn work(
         states: Arc::new(Schema::new(states.collect::<Vec<FieldRef>>())),
         inputs: inputs.list,
         held: work::Held::default(),
+        emit: None,
         calls: Arc::new(calls),
         types,
         keys,
@@ -370,46 +431,22 @@ impl Transform for Checked {
     }
 
     fn stages(&self) -> Vec<StagePlan> {
-        if let Some(windowed) = &self.work.windowed {
-            return match windowed.in_order {
-                true => sequence::stages_by_time(&self.work),
-                false => self.windows(),
-            };
+        let mut stages = self.plain_stages();
+        if self.work.emit.is_some() {
+            stages[0].sides_from = self.work.late();
+            for stage in &mut stages {
+                stage.every = self.work.emit;
+                stage.sides = true;
+            }
         }
-        if let Some(cut) = &self.work.cut {
-            return match cut.kind {
-                cut::Kind::Rolling(lookback) => rolled::stages(&self.work, lookback, cut.timed),
-                _ => sequence::stages(&self.work, cut),
-            };
-        }
-        if self.work.calls.order_class() > OrderClass::Place {
-            return in_order::stages(&self.work);
-        }
-        if self.work.keys.is_empty() {
-            return one_group::stages(&self.work, "partial sums", "totals");
-        }
-        let work = Arc::clone(&self.work);
-        let mut partial = StagePlan::local("partial groups", move |context| {
-            Partial::new(context, &work)
-        });
-        partial.emits = Emits::Unordered;
-        partial.places = self.work.calls.places();
-        let work = Arc::clone(&self.work);
-        let mut total = StagePlan::local("final groups", move |context| Total::new(context, &work));
-        total.route = Route::Keyed;
-        total.emits = Emits::SortedAtEnd;
-        for stage in [&mut partial, &mut total] {
-            stage.stateful = true;
-            stage.amplifies = true;
-        }
-        vec![partial, total]
+        stages
     }
 
     fn needs(&self, _: usize, wanted: &[Columns]) -> Columns {
         // Late rows are told as they came.
         let nothing = Columns::Some(BTreeSet::new());
         if wanted
-            .get(window::LATE)
+            .get(self.work.late())
             .is_some_and(|late| *late != nothing)
         {
             return Columns::All;
@@ -450,6 +487,42 @@ impl Transform for Checked {
 }
 
 impl Checked {
+    fn plain_stages(&self) -> Vec<StagePlan> {
+        if let Some(windowed) = &self.work.windowed {
+            return match windowed.in_order {
+                true => sequence::stages_by_time(&self.work),
+                false => self.windows(),
+            };
+        }
+        if let Some(cut) = &self.work.cut {
+            return match cut.kind {
+                cut::Kind::Rolling(lookback) => rolled::stages(&self.work, lookback, cut.timed),
+                _ => sequence::stages(&self.work, cut),
+            };
+        }
+        if self.work.calls.order_class() > OrderClass::Place {
+            return in_order::stages(&self.work);
+        }
+        if self.work.keys.is_empty() {
+            return one_group::stages(&self.work, "partial sums", "totals");
+        }
+        let work = Arc::clone(&self.work);
+        let mut partial = StagePlan::local("partial groups", move |context| {
+            Partial::new(context, &work)
+        });
+        partial.emits = Emits::Unordered;
+        partial.places = self.work.calls.places();
+        let work = Arc::clone(&self.work);
+        let mut total = StagePlan::local("final groups", move |context| Total::new(context, &work));
+        total.route = Route::Keyed;
+        total.emits = Emits::SortedAtEnd;
+        for stage in [&mut partial, &mut total] {
+            stage.stateful = true;
+            stage.amplifies = true;
+        }
+        vec![partial, total]
+    }
+
     fn windows(&self) -> Vec<StagePlan> {
         let work = Arc::clone(&self.work);
         let mut partial = StagePlan::local("partial windows", move |context| {

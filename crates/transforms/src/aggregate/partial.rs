@@ -170,6 +170,11 @@ impl Stage for Partial {
         self.more(out)
     }
 
+    fn on_pulse(&mut self, out: &mut dyn Output) -> Result<Flow> {
+        self.sending = Some(0);
+        self.more(out)
+    }
+
     fn on_end(&mut self, out: &mut dyn Output) -> Result<Flow> {
         self.sending = Some(0);
         self.more(out)

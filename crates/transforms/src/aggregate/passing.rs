@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use arrow_array::{Array, ArrayRef, RecordBatch, RecordBatchOptions};
+use arrow_array::{Array, ArrayRef, RecordBatch};
 use arrow_schema::{Field, Schema};
+use dataflow_core::batch::rows_of;
 use dataflow_core::{Batch, Places, Result};
 
 use super::hashing::Hashing;
@@ -55,9 +56,8 @@ impl Passing {
             .collect();
         let columns = rows.keys.into_iter().chain(rows.inputs).collect();
         // A call such as `count(*)` has no input.
-        let options = RecordBatchOptions::new().with_row_count(Some(rows.rows));
         let schema = Arc::new(Schema::new(fields));
-        let batch = RecordBatch::try_new_with_options(schema, columns, &options)?;
+        let batch = rows_of(schema, columns, rows.rows)?;
         let places = match self.work.calls.places() {
             true => rows.places,
             false => Places::Unknown,

@@ -27,7 +27,7 @@ use super::cut::{Cut, Kind, State, Windows};
 use super::groups::Groups;
 use super::passing::Passing;
 use super::total::too_large;
-use super::window::LATE;
+use super::window::PROVISIONAL;
 use super::work::Work;
 use crate::calls::States;
 use crate::columns::conform;
@@ -105,7 +105,7 @@ impl Given {
 impl Stage for Given {
     fn on_batch(&mut self, batch: Batch, out: &mut dyn Output) -> Result<Flow> {
         let batch = match self.timed && self.work.windowed.is_none() {
-            true => in_time(batch, self.sealed, LATE, out)?,
+            true => in_time(batch, self.sealed, self.work.late(), out)?,
             false => batch,
         };
         let charge = batch.charge().cloned();
@@ -148,6 +148,8 @@ struct Sequence {
     until: Instant,
     ending: bool,
     leaving: Option<Leaving>,
+    /// Open windows of which is told what they have so far.
+    early: Option<Leaving>,
     /// Where rows have no time: what has left waits to be put in order.
     results: Option<Sorter>,
     sorted: Option<Sorted>,
@@ -170,6 +172,17 @@ struct Leaving {
     windows: Vec<u32>,
     order: BinaryArray,
     at: usize,
+}
+
+impl Leaving {
+    /// The next windows, so many at most, with their order keys.
+    fn next(&mut self, limit: usize) -> Option<(Vec<u32>, BinaryArray)> {
+        let until = (self.at + limit).min(self.windows.len());
+        let some = self.windows[self.at..until].to_vec();
+        let order = self.order.slice(self.at, some.len());
+        self.at = until;
+        (!some.is_empty()).then_some((some, order))
+    }
 }
 
 impl Sequence {
@@ -199,6 +212,7 @@ impl Sequence {
             until: BEGINNING,
             ending: false,
             leaving: None,
+            early: None,
             results: (!cut.timed).then(|| Sorter::new(&context)),
             sorted: None,
             assigned: Vec::new(),
@@ -289,11 +303,17 @@ impl Sequence {
         if windows.is_empty() {
             return Ok(());
         }
+        self.leaving = Some(self.in_order(&windows)?);
+        Ok(())
+    }
+
+    /// Windows in the order in which they are over, and then of their keys; those that are open go by their last row.
+    fn in_order(&self, windows: &[u32]) -> Result<Leaving> {
         let list = &self.windows.list;
         let of = |window: &u32| &list[*window as usize];
         let over = |window: &u32| match of(window).state {
             State::Over(at, _) => at,
-            _ => END,
+            _ => of(window).last,
         };
         // Where rows have no time, results are put in order when all are there.
         let stayed = windows.iter().map(|w| Some(self.cut.timed && of(w).stayed));
@@ -313,15 +333,13 @@ impl Sequence {
         let order = dataflow_core::external::sort_by_bytes(0..windows.len() as u32, |at| {
             encoded.value(at as usize)
         });
-        let leaving = Leaving {
+        Ok(Leaving {
             order: BinaryArray::from_iter_values(
                 order.iter().map(|at| encoded.value(*at as usize)),
             ),
             windows: order.iter().map(|at| windows[*at as usize]).collect(),
             at: 0,
-        };
-        self.leaving = Some(leaving);
-        Ok(())
+        })
     }
 
     /// The next rows of the windows that leave.
@@ -329,31 +347,52 @@ impl Sequence {
         let Some(leaving) = &mut self.leaving else {
             return Ok(None);
         };
-        let until = (leaving.at + self.context.batch_rows).min(leaving.windows.len());
-        let some = leaving.windows[leaving.at..until].to_vec();
-        let order = leaving.order.slice(leaving.at, some.len());
-        leaving.at = until;
-        if some.is_empty() {
+        let Some((some, order)) = leaving.next(self.context.batch_rows) else {
             self.leaving = None;
             return self.forget().map(|()| None);
-        }
+        };
+        let columns = self.columns_of(&some)?;
+        let list = &self.windows.list;
+        let each = some.iter().map(|window| &list[*window as usize]);
+        let times = self.cut.timed.then(|| {
+            let happened = each.map(|window| match (&self.cut.kind, window.state) {
+                (Kind::Session { .. }, State::Over(at, _)) => at - 1,
+                _ => window.last,
+            });
+            Times::new(happened.collect::<Vec<_>>())
+        });
+        self.states.tell(&some, out);
+        let values = self.states.values(&some)?;
+        some.iter()
+            .for_each(|window| self.windows.has_left(*window));
+        self.work
+            .finish_with(columns, &values, order, times, out)
+            .map(Some)
+    }
+
+    /// The next rows of what is told early.
+    fn next_early(&mut self) -> Result<Option<Batch>> {
+        let next = self.early.as_mut();
+        let Some((some, order)) = next.and_then(|early| early.next(self.context.batch_rows)) else {
+            self.early = None;
+            return Ok(None);
+        };
+        let columns = self.columns_of(&some)?;
+        let values = self.states.values(&some)?;
+        self.work.finish_early(columns, &values, order).map(Some)
+    }
+
+    /// What comes before the computed columns of windows.
+    fn columns_of(&self, some: &[u32]) -> Result<Vec<ArrayRef>> {
         let list = &self.windows.list;
         let each = || some.iter().map(|window| &list[*window as usize]);
         let mut columns: Vec<ArrayRef> = Vec::new();
-        let mut times = None;
         if self.cut.spans {
             let column = |instants: Vec<Instant>| -> ArrayRef {
                 Arc::new(TimestampNanosecondArray::from(instants).with_timezone("UTC"))
             };
             columns.push(column(each().map(|window| window.first).collect()));
             columns.push(column(each().map(|window| window.last).collect()));
-        }
-        if self.cut.timed {
-            let happened = each().map(|window| match (&self.cut.kind, window.state) {
-                (Kind::Session { .. }, State::Over(at, _)) => at - 1,
-                _ => window.last,
-            });
-            times = Some(Times::new(happened.collect::<Vec<_>>()));
         }
         if self.cut.counts() {
             let complete = each().map(|window| Some(matches!(window.state, State::Over(_, true))));
@@ -363,13 +402,7 @@ impl Sequence {
         if !self.work.types.is_empty() {
             columns.extend(self.keys.keys(&keys)?);
         }
-        self.states.tell(&some, out);
-        let values = self.states.values(&some)?;
-        some.iter()
-            .for_each(|window| self.windows.has_left(*window));
-        self.work
-            .finish_with(columns, &values, order, times, out)
-            .map(Some)
+        Ok(columns)
     }
 
     /// Forgets what has left, when it is most of what is held.
@@ -429,6 +462,12 @@ impl Stage for Sequence {
     }
 
     fn more(&mut self, out: &mut dyn Output) -> Result<Flow> {
+        while let Some(batch) = self.next_early()? {
+            out.send(PROVISIONAL, batch);
+            if out.full() {
+                return Ok(Flow::More);
+            }
+        }
         loop {
             while let Some(batch) = self.next(out)? {
                 match &mut self.results {
@@ -489,6 +528,15 @@ impl Stage for Sequence {
         };
         rows.let_go(time)?;
         self.until = time;
+        self.more(out)
+    }
+
+    fn on_pulse(&mut self, out: &mut dyn Output) -> Result<Flow> {
+        if !out.wants(PROVISIONAL) {
+            return Ok(Flow::Ready);
+        }
+        let open = self.windows.open();
+        self.early = Some(self.in_order(&open)?);
         self.more(out)
     }
 
@@ -597,19 +645,15 @@ impl InWindows {
         let Some(leaving) = &mut self.leaving else {
             return Ok(None);
         };
-        let until = (leaving.at + self.context.batch_rows).min(leaving.windows.len());
-        let some = &leaving.windows[leaving.at..until];
-        let order = leaving.order.slice(leaving.at, some.len());
-        leaving.at = until;
-        if some.is_empty() {
+        let Some((some, order)) = leaving.next(self.context.batch_rows) else {
             self.leaving = None;
             self.states.clear();
             self.groups.clear()?;
             return Ok(None);
-        }
-        self.states.tell(some, out);
-        let values = self.states.values(some)?;
-        let keys = self.groups.keys(some)?;
+        };
+        self.states.tell(&some, out);
+        let values = self.states.values(&some)?;
+        let keys = self.groups.keys(&some)?;
         self.work.finish(keys, &values, order, out).map(Some)
     }
 }

@@ -19,8 +19,8 @@ use dataflow_expressions::row_json;
 use super::work::Rows;
 use crate::late::text;
 
-/// The port of late rows.
-pub(super) const LATE: usize = 1;
+/// The port of early results, where there are any.
+pub(super) const PROVISIONAL: usize = 1;
 
 /// The columns that a window's row starts with.
 pub(crate) const OF_WINDOW: [&str; 2] = ["window_start", "window_end"];
@@ -29,6 +29,8 @@ pub(crate) const OF_WINDOW: [&str; 2] = ["window_start", "window_end"];
 pub(crate) struct Windowed {
     pub(crate) grid: Arc<dyn Grid>,
     pub(crate) overlaps: bool,
+    /// The port of late rows.
+    pub(crate) late: usize,
     /// Whether rows go into their windows in order, each by itself: then a row that is in several is there several times.
     pub(crate) in_order: bool,
 }
@@ -42,10 +44,11 @@ struct Near {
 
 impl Windowed {
     /// Windows on a grid.
-    pub(crate) fn new(grid: Arc<dyn Grid>) -> Self {
+    pub(crate) fn new(grid: Arc<dyn Grid>, late: usize) -> Self {
         Self {
             overlaps: grid.overlaps(),
             in_order: false,
+            late,
             grid,
         }
     }
@@ -176,7 +179,7 @@ impl Windowed {
         if late.is_empty() {
             return Ok(());
         }
-        out.late(LATE, late.len(), &mut || {
+        out.late(self.late, late.len(), &mut || {
             let describe = |late: &Late| self.describe(late, batch, times);
             late.iter().map(describe).collect()
         })

@@ -2,6 +2,7 @@
 
 use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use arrow_array::cast::AsArray;
 use arrow_array::{Array, ArrayRef, BinaryArray, BooleanArray, RecordBatch, UInt32Array};
@@ -12,7 +13,7 @@ use dataflow_core::{Batch, Output, Places, Result, Times};
 use dataflow_expressions::{Computations, Expression, Failure};
 
 use super::cut::{Cut, Kind};
-use super::window::{Windowed, last_instants};
+use super::window::{PROVISIONAL, Windowed, last_instants};
 use crate::calls::Calls;
 use crate::columns::{KeyColumn, reject_once};
 use crate::one_group::{Given, OneGroup};
@@ -41,6 +42,8 @@ pub(crate) struct Work {
     pub(crate) states: SchemaRef,
     /// What each worker's first stage holds.
     pub(crate) held: Held,
+    /// How often open windows are told before their time.
+    pub(crate) emit: Option<Duration>,
 }
 
 /// The bytes that the first stage of each worker holds. What it does not hold of its share, the last stage may.
@@ -56,6 +59,11 @@ impl Held {
         }
         Arc::clone(&workers[worker])
     }
+}
+
+/// The port of late rows: behind that of early results.
+pub(super) fn late_port(early: bool) -> usize {
+    if early { PROVISIONAL + 1 } else { PROVISIONAL }
 }
 
 /// The keys and inputs of rows, those that failed taken out.
@@ -112,6 +120,11 @@ impl Work {
             Kind::File => "file",
         });
         grid.or(cut)
+    }
+
+    /// The port of late rows.
+    pub(crate) fn late(&self) -> usize {
+        late_port(self.emit.is_some())
     }
 
     /// Whether what leaves has event time.
@@ -198,13 +211,16 @@ impl Work {
         order: BinaryArray,
         out: &mut dyn Output,
     ) -> Result<Batch> {
-        let mut times = None;
-        if let Some(windowed) = &self.windowed {
-            let ends = keys.remove(0);
-            times = Some(last_instants(&ends));
-            keys.splice(0..0, windowed.columns(&ends));
-        }
+        let times = self.put_windows(&mut keys);
         self.finish_with(keys, values, order, times, out)
+    }
+
+    /// Puts the columns of windows of time in the place of the key that tells them apart. Returns when their rows happened.
+    pub(crate) fn put_windows(&self, keys: &mut Vec<ArrayRef>) -> Option<Times> {
+        let windowed = self.windowed.as_ref()?;
+        let ends = keys.remove(0);
+        keys.splice(0..0, windowed.columns(&ends));
+        Some(last_instants(&ends))
     }
 
     /// The same with what comes before the computed columns, windows included.
@@ -225,6 +241,20 @@ impl Work {
             out.bad(bad)?;
         }
         Ok(batch)
+    }
+
+    /// The columns of what is told early of a window. What cannot be computed yet is left out: the window's own row will tell.
+    pub(crate) fn finish_early(
+        &self,
+        keys: Vec<ArrayRef>,
+        values: &[ArrayRef],
+        order: BinaryArray,
+    ) -> Result<Batch> {
+        let (computed, failed) = self.computations.finish(&keys, values);
+        let columns = keys.into_iter().chain(computed).collect();
+        let rows = RecordBatch::try_new(Arc::clone(&self.output), columns)?;
+        let batch = Batch::new(rows).with_order(Some(order));
+        Ok(reject_once(&batch, failed)?.0)
     }
 }
 

@@ -8,8 +8,9 @@ use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Int64Type, UInt64Type};
-use arrow_array::{Array, ArrayRef, Int64Array, RecordBatch, RecordBatchOptions, UInt64Array};
+use arrow_array::{Array, ArrayRef, Int64Array, UInt64Array};
 use arrow_schema::{DataType, SchemaRef};
+use dataflow_core::batch::rows_of;
 use dataflow_core::time::{END, Instant};
 use dataflow_core::{Batch, Output, Result, Times};
 
@@ -84,8 +85,7 @@ impl Last {
             .schema
             .clone()
             .unwrap_or_else(|| Arc::new(arrow_schema::Schema::empty()));
-        let options = RecordBatchOptions::new().with_row_count(Some(rows.len()));
-        let batch = RecordBatch::try_new_with_options(schema, columns, &options)?;
+        let batch = rows_of(schema, columns, rows.len())?;
         let batch = Batch::new(batch).with_times(times.map(Times::new));
         Ok((batch, places.unwrap_or_default()))
     }

@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use arrow_array::{BinaryArray, RecordBatch, RecordBatchOptions, UInt32Array};
+use arrow_array::{BinaryArray, RecordBatch, UInt32Array};
 use arrow_buffer::NullBuffer;
 use arrow_schema::{FieldRef, Schema, SchemaRef};
+use dataflow_core::batch::rows_of;
 use dataflow_core::{Batch, Error, Flow, Output, Result, Stage, StageContext};
 
 use super::table::{Loading, Table};
@@ -116,9 +117,8 @@ impl Passing {
             false => batch.take(&UInt32Array::from(rows))?,
         };
         let columns = kept.rows().columns().iter().cloned().chain(added);
-        let options = RecordBatchOptions::new().with_row_count(Some(kept.len()));
         let schema = self.schema(kept.rows())?;
-        let rows = RecordBatch::try_new_with_options(schema, columns.collect(), &options)?;
+        let rows = rows_of(schema, columns.collect(), kept.len())?;
         Ok(kept.with_rows(rows))
     }
 

@@ -10,6 +10,7 @@ use arrow_array::cast::AsArray;
 use arrow_array::types::TimestampNanosecondType;
 use arrow_array::{Array, ArrayRef, BinaryArray, BooleanArray, RecordBatch};
 use arrow_schema::{Field, FieldRef, Schema, SchemaRef};
+use dataflow_core::batch::rows_of;
 use dataflow_core::sorter::{Sorted, Sorter};
 use dataflow_core::time::Instant;
 use dataflow_core::{
@@ -188,7 +189,7 @@ fn closer(work: &Work, batch: Batch) -> Result<Batch> {
     }
     match work.left {
         true => {
-            let rows = RecordBatch::try_new(Arc::clone(&work.output), chosen)?;
+            let rows = rows_of(Arc::clone(&work.output), chosen, batch.len())?;
             Ok(batch.with_rows(rows))
         }
         false => {
@@ -196,8 +197,9 @@ fn closer(work: &Work, batch: Batch) -> Result<Batch> {
             let kept = chosen.iter();
             let kept = kept.map(|column| arrow_select::filter::filter(column, &matched));
             let columns = kept.collect::<Result<Vec<_>, _>>()?;
-            let rows = RecordBatch::try_new(Arc::clone(&work.output), columns)?;
-            Ok(batch.filter(&matched)?.with_rows(rows))
+            let kept = batch.filter(&matched)?;
+            let rows = rows_of(Arc::clone(&work.output), columns, kept.len())?;
+            Ok(kept.with_rows(rows))
         }
     }
 }

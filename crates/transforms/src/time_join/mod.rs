@@ -21,6 +21,7 @@ use std::sync::Arc;
 
 use arrow_array::{ArrayRef, RecordBatch, TimestampNanosecondArray, UInt32Array};
 use arrow_schema::{DataType, Field, FieldRef, Schema, SchemaRef, TimeUnit};
+use dataflow_core::batch::rows_of;
 use dataflow_core::plan::envelope;
 use dataflow_core::time::Instant;
 use dataflow_core::transform::{Columns, Emits, Input, Port, Route};
@@ -126,7 +127,7 @@ impl Work {
         };
         let mut columns = rows.rows().columns().to_vec();
         columns.append(&mut added);
-        let joined = RecordBatch::try_new(Arc::clone(&self.output), columns)?;
+        let joined = rows_of(Arc::clone(&self.output), columns, rows.len())?;
         Ok(rows.with_rows(joined).with_places(Places::Unknown))
     }
 
