@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::runs::{Merge, Merged, MergedRuns, Run};
+use crate::saved::{Restored, Save, Share};
 use crate::stage::Spilled;
 use crate::{Batch, Result, StageContext};
 use arrow_schema::SchemaRef;
@@ -65,7 +66,7 @@ pub fn piece_rows(target: usize, rows: usize, bytes: usize, most: usize) -> usiz
 pub struct Runs {
     context: StageContext,
     schema: SchemaRef,
-    list: Vec<Box<dyn Spilled>>,
+    list: Vec<Arc<dyn Spilled>>,
     largest: usize,
 }
 
@@ -95,7 +96,7 @@ impl Runs {
     fn written(
         &mut self,
         mut next: impl FnMut() -> Result<Option<Batch>>,
-    ) -> Result<Box<dyn Spilled>> {
+    ) -> Result<Arc<dyn Spilled>> {
         let spill = Arc::clone(&self.context.spill);
         let mut writer = spill.begin(&self.context.id, Arc::clone(&self.schema))?;
         let target = piece_bytes(self.context.memory);
@@ -107,7 +108,24 @@ impl Runs {
                 writer.write(&piece)?;
             }
         }
-        writer.finish()
+        writer.finish().map(Arc::from)
+    }
+
+    /// Writes down which runs there are.
+    pub fn save(&self, name: &'static str, into: &mut dyn Save) {
+        self.list.iter().for_each(|run| into.run(name, run, 0));
+    }
+
+    /// Takes over the runs that were there.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    pub fn restore(&mut self, name: &str, from: &Restored<'_>, share: Share<'_>) -> Result<()> {
+        let runs = from.runs(name, share)?.into_iter();
+        self.list.extend(runs.map(|(run, _)| run));
+        // How large their pieces are is not known: as large as this stage would make them.
+        self.largest = self.largest.max(piece_bytes(self.context.memory));
+        Ok(())
     }
 
     /// All runs as one, in order; equal keys come in the order in which their runs were written.
@@ -148,18 +166,51 @@ pub struct OpenRuns {
 struct OpenRun {
     level: usize,
     reader: Box<dyn Run>,
+    /// How many rows were read.
+    read: u64,
     /// What was read and not taken yet.
     head: Option<Batch>,
     ended: bool,
     /// The file, which is removed when all was read.
-    _file: Box<dyn Spilled>,
+    file: Arc<dyn Spilled>,
+}
+
+impl OpenRun {
+    fn open(level: usize, file: Arc<dyn Spilled>) -> Result<Self> {
+        Ok(Self {
+            level,
+            reader: file.read()?,
+            read: 0,
+            head: None,
+            ended: false,
+            file,
+        })
+    }
+
+    /// Leaves out rows that were taken already.
+    fn skip(&mut self, rows: u64) -> Result<()> {
+        let mut left = rows;
+        while left > 0 {
+            let Some(batch) = self.next()? else { break };
+            let taken = left.min(batch.len() as u64) as usize;
+            left -= taken as u64;
+            if taken < batch.len() {
+                self.head = Some(batch.slice(taken, batch.len() - taken));
+            }
+        }
+        Ok(())
+    }
 }
 
 impl Run for OpenRun {
     fn next(&mut self) -> Result<Option<Batch>> {
         match self.head.take() {
             Some(batch) => Ok(Some(batch)),
-            None => self.reader.next(),
+            None => {
+                let next = self.reader.next()?;
+                self.read += next.as_ref().map_or(0, |batch| batch.len() as u64);
+                Ok(next)
+            }
         }
     }
 }
@@ -209,13 +260,32 @@ impl OpenRuns {
     fn open(&mut self, level: usize, next: impl FnMut() -> Result<Option<Batch>>) -> Result<()> {
         let mut runs = Runs::new(&self.context, Arc::clone(&self.schema));
         let file = runs.written(next)?;
-        self.list.push(OpenRun {
-            level,
-            reader: file.read()?,
-            head: None,
-            ended: false,
-            _file: file,
-        });
+        self.list.push(OpenRun::open(level, file)?);
+        Ok(())
+    }
+
+    /// Writes down which runs there are, and how much of each has been taken. Not while rows are being taken.
+    pub fn save(&self, name: &'static str, into: &mut dyn Save) {
+        for run in &self.list {
+            let head = run.head.as_ref().map_or(0, Batch::len) as u64;
+            into.run(name, &run.file, run.read - head);
+        }
+    }
+
+    /// Takes over the runs that were there.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    pub fn restore(&mut self, name: &str, from: &Restored<'_>, share: Share<'_>) -> Result<()> {
+        let runs = from.runs(name, share)?;
+        let least = runs.iter().map(|(run, _)| run.rows().max(1)).min();
+        for (file, taken) in runs {
+            // Runs of like size are of one level.
+            let times = file.rows().max(1) / least.unwrap_or(1);
+            let mut run = OpenRun::open(times.ilog(PER_LEVEL as u64) as usize, file)?;
+            run.skip(taken)?;
+            self.list.push(run);
+        }
         Ok(())
     }
 
@@ -249,7 +319,7 @@ impl OpenRuns {
     }
 }
 
-fn merge(runs: Vec<Box<dyn Spilled>>, limit: usize) -> Result<MergedRuns> {
+fn merge(runs: Vec<Arc<dyn Spilled>>, limit: usize) -> Result<MergedRuns> {
     let readers = runs
         .iter()
         .map(|run| run.read())

@@ -6,6 +6,7 @@
 
 use crate::external::{OpenRuns, piece_bytes, piece_rows};
 use crate::runs::{Merge, Merged};
+use crate::saved::{Restored, Save, Share};
 use crate::time::{END, Instant};
 use crate::{Batch, Error, Result, StageContext};
 use arrow_array::{BinaryArray, UInt32Array};
@@ -219,6 +220,47 @@ impl InTime {
     pub fn bytes(&self) -> usize {
         self.bytes
     }
+
+    /// Writes down the rows that have not gone. Not while rows are going.
+    pub fn save(&self, name: &'static str, into: &mut dyn Save) {
+        for held in &self.held {
+            let turns = &held.turns[held.at..];
+            let order = BinaryArray::from_iter_values(turns.iter().map(|turn| key(*turn)));
+            let rows = held.batch.slice(held.at, turns.len());
+            into.rows(name, rows.with_order(Some(order)));
+        }
+        if let Some(runs) = &self.runs {
+            runs.save(name, into);
+        }
+    }
+
+    /// Takes over the rows that had not gone. What does not fit into memory goes to disk.
+    ///
+    /// # Errors
+    /// When they cannot be read, or the disk refuses.
+    pub fn restore(
+        &mut self,
+        name: &str,
+        (from, share): (&Restored<'_>, Share<'_>),
+        schema: SchemaRef,
+    ) -> Result<()> {
+        let mut runs = open(&self.context, schema);
+        runs.restore(name, from, share)?;
+        self.runs = Some(runs).filter(|runs| !runs.is_empty());
+        from.rows(name, share, &mut |batch| {
+            let order = batch.order().ok_or_else(|| without("their turns"))?;
+            let turns: Vec<Turn> = order.iter().flatten().map(turn_of).collect();
+            let batch = batch.with_order(None);
+            self.bytes += bytes_of(&batch);
+            self.rows += batch.len();
+            let at = 0;
+            self.held.push(Held { batch, turns, at });
+            match self.bytes > self.context.memory {
+                true => self.spill(),
+                false => Ok(()),
+            }
+        })
+    }
 }
 
 fn open(context: &StageContext, schema: SchemaRef) -> OpenRuns {
@@ -293,6 +335,16 @@ fn key((goes, time, place): Turn) -> [u8; 24] {
     key[8..16].copy_from_slice(&ascending(time));
     key[16..].copy_from_slice(&place.to_be_bytes());
     key
+}
+
+/// The turn that a key stands for; the beginning of time for what is no key.
+fn turn_of(key: &[u8]) -> Turn {
+    let number = |at: usize| {
+        let bytes = key.get(at..at + 8).and_then(|bytes| bytes.try_into().ok());
+        u64::from_be_bytes(bytes.unwrap_or_default())
+    };
+    let time = |at: usize| number(at) as i64 ^ i64::MIN;
+    (time(0), time(8), number(16))
 }
 
 fn ascending(time: Instant) -> [u8; 8] {

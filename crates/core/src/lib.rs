@@ -18,6 +18,7 @@ pub mod place;
 pub mod plan;
 pub mod problem;
 pub mod runs;
+pub mod saved;
 pub mod sink;
 pub mod sorter;
 pub mod source;

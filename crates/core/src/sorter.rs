@@ -1,6 +1,9 @@
 //! An external sort: rows are held until memory is full, spilled in sorted runs, and merged at the end.
 
+use arrow_schema::SchemaRef;
+
 use crate::runs::{MergedRuns, Run};
+use crate::saved::{Restored, Save, Share};
 use crate::{Batch, Error, Result, StageContext};
 use arrow_array::Array;
 
@@ -100,6 +103,38 @@ impl Sorter {
             .runs
             .get_or_insert_with(|| Runs::new(&self.context, first.schema()));
         runs.write(|| held.next(limit))
+    }
+
+    /// Writes down all that was pushed.
+    pub fn save(&self, name: &'static str, into: &mut dyn Save) {
+        self.batches
+            .iter()
+            .for_each(|batch| into.rows(name, batch.clone()));
+        if let Some(runs) = &self.runs {
+            runs.save(name, into);
+        }
+    }
+
+    /// Takes over what was pushed; `schema` is that of the rows. What does not fit into memory goes to disk.
+    ///
+    /// # Errors
+    /// When it cannot be read, or the disk refuses.
+    pub fn restore(
+        &mut self,
+        name: &str,
+        (from, share): (&Restored<'_>, Share<'_>),
+        schema: SchemaRef,
+    ) -> Result<()> {
+        let mut runs = Runs::new(&self.context, schema);
+        runs.restore(name, from, share)?;
+        self.runs = Some(runs).filter(|runs| !runs.is_empty());
+        from.rows(name, share, &mut |batch| {
+            self.push(batch)?;
+            match self.bytes() > self.context.memory {
+                true => self.spill(),
+                false => Ok(()),
+            }
+        })
     }
 
     /// Everything that was pushed, in order.

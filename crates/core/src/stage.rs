@@ -5,6 +5,7 @@ use std::sync::Arc;
 use arrow_schema::SchemaRef;
 
 use crate::runs::Run;
+use crate::saved::{Restored, Save};
 use crate::time::Instant;
 use crate::{Batch, Place, Result};
 
@@ -89,6 +90,25 @@ pub trait Stage: Send {
     fn on_end(&mut self, out: &mut dyn Output) -> Result<Flow> {
         let _ = out;
         Ok(Flow::Ready)
+    }
+
+    /// Writes down what is held, so that another run can go on with it. Called when nothing is left to be written, between batches.
+    ///
+    /// # Errors
+    /// When it cannot be put together.
+    fn save(&mut self, into: &mut dyn Save) -> Result<()> {
+        let _ = into;
+        Ok(())
+    }
+
+    /// Goes on with what stages of an earlier run saved, on all of its workers. Called first of all, if at all. Watermarks and ends
+    /// of inputs that the earlier run knew of are told again.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    fn restore(&mut self, from: &Restored<'_>) -> Result<()> {
+        let _ = from;
+        Ok(())
     }
 
     /// The bytes of state held now, for the metrics.
@@ -200,7 +220,7 @@ pub trait SpillWriter: Send {
 }
 
 /// A run on disk. Its file is removed when this is dropped and no reader is left.
-pub trait Spilled: Send {
+pub trait Spilled: Send + Sync {
     /// Bytes on disk.
     fn bytes(&self) -> u64;
 

@@ -8,14 +8,13 @@ use arrow_schema::SchemaRef;
 use arrow_select::concat::concat_batches;
 use dataflow_core::order::{owner, shard};
 use dataflow_core::runs::{MergedRuns, Run};
-use dataflow_core::stage::{BadRow, BadRows};
+use dataflow_core::stage::BadRow;
 use dataflow_core::time::Instant;
 use dataflow_core::transform::{Emits, StagePlan};
-use dataflow_core::{
-    Batch, Error, Flow, Gauge, Output, Result, Route, Stage, StageContext, Transform,
-};
+use dataflow_core::{Batch, Error, Result, Route, StageContext, Transform};
 
 use crate::deal::{Deal, Dealt, Side, Timing, deal};
+use crate::feed::{Collected, Feed, interrupted, saved};
 use crate::spill::{MemorySpill, SharedSpill};
 
 /// How a transform is run.
@@ -33,6 +32,10 @@ pub struct Drive {
     pub pausing: bool,
     /// After how many pieces a watermark comes, where rows have times.
     pub mark_every: usize,
+    /// Behind every so many pieces, all stages are saved and replaced by others that go on with what they held; never, if 0.
+    pub cut_every: usize,
+    /// On how many workers what was saved is taken over, before it comes back to as many as there were.
+    pub via: usize,
 }
 
 impl Default for Drive {
@@ -44,6 +47,8 @@ impl Default for Drive {
             memory: 64 << 20,
             pausing: false,
             mark_every: 1,
+            cut_every: 0,
+            via: 1,
         }
     }
 }
@@ -85,52 +90,6 @@ impl Outcome {
             .iter()
             .map(|port| port.iter().map(Batch::len).sum())
             .collect()
-    }
-}
-
-/// What a stage on one worker wrote.
-#[derive(Default)]
-struct Collected {
-    ports: BTreeMap<usize, Vec<Dealt>>,
-    bad: Vec<BadRow>,
-    late: Vec<BadRow>,
-    notes: BTreeMap<String, u64>,
-    piece: usize,
-    sent: usize,
-    pausing: bool,
-}
-
-impl Output for Collected {
-    fn send(&mut self, port: usize, batch: Batch) {
-        if !batch.is_empty() {
-            self.sent += 1;
-            let batch = batch.with_charge(None);
-            self.ports.entry(port).or_default().push(Dealt {
-                piece: self.piece,
-                input: 0,
-                batch,
-            });
-        }
-    }
-
-    fn full(&self) -> bool {
-        self.pausing && self.sent > 0
-    }
-
-    fn bad(&mut self, rows: BadRows) -> Result<()> {
-        self.bad.extend(rows);
-        Ok(())
-    }
-
-    fn late(&mut self, _: usize, rows: usize, make: &mut dyn FnMut() -> BadRows) -> Result<()> {
-        let late = make();
-        assert_eq!(late.len(), rows, "each late row is described");
-        self.late.extend(late);
-        Ok(())
-    }
-
-    fn note(&mut self, text: &str, count: u64) {
-        *self.notes.entry(text.to_string()).or_default() += count;
     }
 }
 
@@ -309,91 +268,60 @@ impl Drive {
         marks: &[(usize, Instant)],
         spill: &Arc<MemorySpill>,
     ) -> Result<Vec<Collected>> {
-        let mut all = Vec::new();
-        for (worker, batches) in fed.into_iter().enumerate() {
-            if plan.route == Route::Gather && worker > 0 {
-                continue;
-            }
-            let mut stage = (plan.make)(StageContext {
+        let count = match plan.route {
+            Route::Gather => 1,
+            _ => self.workers,
+        };
+        let make = |worker: usize, workers: usize| {
+            (plan.make)(StageContext {
                 id: "it".into(),
                 worker,
-                workers: self.workers,
+                workers,
                 batch_rows: self.batch_rows,
                 memory: self.memory,
                 spill: Arc::new(SharedSpill(Arc::clone(spill))),
-            })?;
-            let mut out = Collected {
-                pausing: self.pausing,
-                ..Collected::default()
-            };
-            Self::feed((stage.as_mut(), inputs), batches, marks, &mut out)?;
-            all.push(out);
+            })
+        };
+        let cuts = self.cuts(&fed, marks);
+        let mut feeds = Vec::new();
+        for (worker, batches) in fed.into_iter().enumerate().take(count) {
+            let stage = make(worker, self.workers)?;
+            feeds.push(Feed::new(stage, inputs, batches, marks, self.pausing)?);
         }
-        Ok(all)
+        for cut in cuts {
+            feeds.iter_mut().try_for_each(|feed| feed.until(cut))?;
+            let via = if count == 1 { 1 } else { self.via };
+            // On other workers and back again: what was dealt is for the first ones.
+            let there = interrupted(
+                saved(feeds.iter_mut().map(|f| &mut f.stage))?,
+                via,
+                &make,
+                spill,
+            )?;
+            let mut there = there;
+            let back = interrupted(saved(there.iter_mut())?, count, &make, spill)?;
+            let back = feeds.iter_mut().zip(back).filter(|(feed, _)| !feed.done);
+            for (feed, stage) in back {
+                feed.replace(stage)?;
+            }
+        }
+        feeds.into_iter().map(Feed::end).collect()
     }
 
-    fn feed(
-        (stage, inputs): (&mut dyn Stage, usize),
-        mut batches: Vec<Dealt>,
-        marks: &[(usize, Instant)],
-        out: &mut Collected,
-    ) -> Result<()> {
-        let gauge = Gauge::new();
-        let mut marks = marks.iter().peekable();
-        batches.retain(|dealt| !dealt.batch.is_empty());
-        let several = 0..if inputs > 1 { inputs } else { 0 };
-        let last = |input: usize| batches.iter().rposition(|dealt| dealt.input == input);
-        let ends: Vec<Option<usize>> = several.clone().map(last).collect();
-        for input in several.clone().filter(|input| ends[*input].is_none()) {
-            Self::call(stage, out, |stage, out| stage.on_input_end(input, out))?;
+    /// Behind which pieces the stages are replaced.
+    fn cuts(&self, fed: &[Vec<Dealt>], marks: &[(usize, Instant)]) -> Vec<usize> {
+        if self.cut_every == 0 {
+            return Vec::new();
         }
-        for (at, dealt) in batches.into_iter().enumerate() {
-            let Dealt {
-                piece,
-                input,
-                batch,
-            } = dealt;
-            while let Some((behind, time)) = marks.next_if(|(behind, _)| *behind < piece) {
-                out.piece = *behind;
-                Self::call(stage, out, |stage, out| stage.on_watermark(*time, out))?;
-            }
-            out.piece = piece;
-            let charge = Arc::new(gauge.charge(batch.bytes()));
-            let batch = batch.with_charge(Some(charge));
-            let flow = Self::call(stage, out, |stage, out| match inputs {
-                1 => stage.on_batch(batch, out),
-                _ => stage.on_input(input, batch, out),
-            })?;
-            assert_eq!(gauge.bytes(), 0, "state holds no charge of its input");
-            if flow == Flow::Done {
-                return Ok(());
-            }
-            for input in several.clone().filter(|input| ends[*input] == Some(at)) {
-                Self::call(stage, out, |stage, out| stage.on_input_end(input, out))?;
-            }
-        }
-        for (behind, time) in marks {
-            out.piece = *behind;
-            Self::call(stage, out, |stage, out| stage.on_watermark(*time, out))?;
-        }
-        out.piece = usize::MAX;
-        Self::call(stage, out, |stage, out| stage.on_end(out))?;
-        Ok(())
-    }
-
-    /// Calls a stage, and again until it has written everything.
-    fn call(
-        stage: &mut dyn Stage,
-        out: &mut Collected,
-        first: impl FnOnce(&mut dyn Stage, &mut Collected) -> Result<Flow>,
-    ) -> Result<Flow> {
-        out.sent = 0;
-        let mut flow = first(stage, out)?;
-        while flow == Flow::More {
-            out.sent = 0;
-            flow = stage.more(out)?;
-        }
-        Ok(flow)
+        let pieces = fed.iter().flatten().map(|dealt| dealt.piece);
+        let pieces: BTreeSet<usize> = pieces
+            .chain(marks.iter().map(|(piece, _)| *piece))
+            .collect();
+        pieces
+            .into_iter()
+            .skip(self.cut_every - 1)
+            .step_by(self.cut_every)
+            .collect()
     }
 
     /// What was sent to other ports with order keys, merged as the main port is.

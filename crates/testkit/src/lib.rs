@@ -2,6 +2,7 @@
 
 mod deal;
 pub mod drive;
+mod feed;
 pub mod spill;
 pub mod table;
 

@@ -57,6 +57,7 @@ pub(crate) fn drives() -> Vec<Drive> {
                     memory,
                     pausing: (workers + rows) % 2 == 0,
                     mark_every: workers,
+                    ..Drive::default()
                 });
             }
         }

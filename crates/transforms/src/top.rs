@@ -399,6 +399,7 @@ mod tests {
                     batch_rows: 70,
                     pausing: true,
                     mark_every: 1,
+                    ..Drive::default()
                 };
                 let outcome = drive.run(top.as_ref(), &input).expect("runs");
                 assert_eq!(outcome.rows(), expected.rows(), "{config} {drive:?}");

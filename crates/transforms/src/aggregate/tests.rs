@@ -111,6 +111,7 @@ fn many_groups_are_the_same_with_and_without_spilling() {
                 memory,
                 pausing: true,
                 mark_every: 1,
+                ..Drive::default()
             };
             let outcome = drive.run(aggregate.as_ref(), &input).expect("runs");
             assert_eq!(outcome.rows(), expected.rows(), "{config} {drive:?}");
@@ -300,6 +301,7 @@ fn the_real_accumulators_give_the_same_bits_everywhere() {
                     memory,
                     pausing: true,
                     mark_every: 1,
+                    ..Drive::default()
                 };
                 let outcome = drive.run(aggregate.as_ref(), &input).expect("runs");
                 assert_eq!(outcome.rows(), expected.rows(), "{by} {drive:?}");

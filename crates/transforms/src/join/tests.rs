@@ -272,6 +272,7 @@ fn many_rows_of_one_key_meet_many_others_in_bounded_memory() {
             batch_rows: 70,
             pausing: true,
             mark_every: 1,
+            ..Drive::default()
         };
         let sides = [Rows::plain(&main), Rows::plain(&table)];
         let outcome = drive.run_sides(join.as_ref(), &sides).expect("runs");

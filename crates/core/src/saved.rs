@@ -1,0 +1,260 @@
+//! What a stage holds, taken out so that another run can go on with it, on any number of workers.
+//!
+//! A stage writes what it holds under names of its own: small values, rows, and runs that are on disk already. Whoever goes on
+//! is given what the stages on *all* workers of the earlier run wrote, and takes its share: the rows whose keys it owns, or
+//! those of the workers that it stands in for.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use arrow_array::{BooleanArray, UInt32Array};
+use serde_json::Value;
+
+use crate::order::{owner, shard};
+use crate::stage::{Spill, Spilled};
+use crate::{Batch, Result};
+
+/// Where a stage writes what it holds.
+pub trait Save {
+    /// A small value.
+    fn value(&mut self, name: &'static str, value: Value);
+
+    /// Rows, behind those that were given under this name before. All of a name have the same columns and carry the same facts
+    /// (places, times, order keys).
+    fn rows(&mut self, name: &'static str, batch: Batch);
+
+    /// A run on disk, of which the first `from` rows have been taken already.
+    fn run(&mut self, name: &'static str, run: &Arc<dyn Spilled>, from: u64);
+}
+
+/// What one stage on one worker wrote.
+#[derive(Default)]
+pub struct Saved {
+    /// Values by name.
+    pub values: BTreeMap<&'static str, Value>,
+    /// Rows by name.
+    pub rows: BTreeMap<&'static str, Vec<Batch>>,
+    /// Runs by name, each with how many rows of it have been taken.
+    pub runs: BTreeMap<&'static str, Vec<(Arc<dyn Spilled>, u64)>>,
+}
+
+impl Save for Saved {
+    fn value(&mut self, name: &'static str, value: Value) {
+        self.values.insert(name, value);
+    }
+
+    fn rows(&mut self, name: &'static str, batch: Batch) {
+        let batch = batch.with_charge(None).with_hash(None);
+        self.rows.entry(name).or_default().push(batch);
+    }
+
+    fn run(&mut self, name: &'static str, run: &Arc<dyn Spilled>, from: u64) {
+        let runs = self.runs.entry(name).or_default();
+        runs.push((Arc::clone(run), from));
+    }
+}
+
+/// What one stage of an earlier run wrote, on each of its workers.
+pub trait Parts {
+    /// How many workers that run had.
+    fn workers(&self) -> usize;
+
+    /// A value.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    fn value(&self, worker: usize, name: &str) -> Result<Option<Value>>;
+
+    /// Gives the rows of a name, batch by batch.
+    ///
+    /// # Errors
+    /// When they cannot be read, or `each` fails.
+    fn rows(
+        &self,
+        worker: usize,
+        name: &str,
+        each: &mut dyn FnMut(Batch) -> Result<()>,
+    ) -> Result<()>;
+
+    /// The runs of a name, and how many rows of each have been taken.
+    ///
+    /// # Errors
+    /// When they cannot be found.
+    fn runs(&self, worker: usize, name: &str) -> Result<Vec<(Arc<dyn Spilled>, u64)>>;
+}
+
+/// The hash of the key of each row, by which rows find their owner.
+pub type HashOf<'a> = &'a dyn Fn(&Batch) -> Result<Vec<u64>>;
+
+/// Which of the rows that all workers wrote one worker takes.
+#[derive(Clone, Copy)]
+pub enum Share<'a> {
+    /// Those whose keys it owns.
+    Keyed(HashOf<'a>),
+    /// Those of the workers that it stands in for. Each is stood in for by one.
+    Dealt,
+    /// All that one worker wrote: every worker wrote the same.
+    Same,
+}
+
+/// What one worker is to go on with.
+pub struct Restored<'a> {
+    parts: &'a dyn Parts,
+    worker: usize,
+    workers: usize,
+    spill: Arc<dyn Spill>,
+    id: Arc<str>,
+}
+
+impl<'a> Restored<'a> {
+    /// The share of a worker of so many. Runs that have to be cut are written anew with `spill`, for the component `id`.
+    pub fn new(
+        parts: &'a dyn Parts,
+        (worker, workers): (usize, usize),
+        spill: Arc<dyn Spill>,
+        id: Arc<str>,
+    ) -> Self {
+        Self {
+            parts,
+            worker,
+            workers,
+            spill,
+            id,
+        }
+    }
+
+    /// A value as each of the earlier workers wrote it.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn values(&self, name: &str) -> Result<Vec<Value>> {
+        let all = (0..self.parts.workers()).map(|worker| self.parts.value(worker, name));
+        all.filter_map(Result::transpose).collect()
+    }
+
+    /// The values of the earlier workers that this one stands in for.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    pub fn dealt_values(&self, name: &str) -> Result<Vec<Value>> {
+        let mine = self.dealt().map(|worker| self.parts.value(worker, name));
+        mine.filter_map(Result::transpose).collect()
+    }
+
+    /// Whether each worker goes on with just what it wrote itself.
+    pub fn is_unchanged(&self) -> bool {
+        self.parts.workers() == self.workers
+    }
+
+    fn dealt(&self) -> impl Iterator<Item = usize> {
+        let (worker, workers) = (self.worker, self.workers);
+        (0..self.parts.workers()).filter(move |earlier| earlier % workers == worker)
+    }
+
+    /// The earlier workers of whose rows some may be for this one.
+    fn of(&self, share: Share<'_>) -> Vec<usize> {
+        match share {
+            Share::Same => vec![0],
+            Share::Keyed(_) if !self.is_unchanged() => (0..self.parts.workers()).collect(),
+            Share::Keyed(_) | Share::Dealt => self.dealt().collect(),
+        }
+    }
+
+    /// Gives this worker's rows of a name, batch by batch, in the order in which each worker wrote them.
+    ///
+    /// # Errors
+    /// When they cannot be read, or `each` fails.
+    pub fn rows(
+        &self,
+        name: &str,
+        share: Share<'_>,
+        each: &mut dyn FnMut(Batch) -> Result<()>,
+    ) -> Result<()> {
+        for earlier in self.of(share) {
+            self.parts.rows(earlier, name, &mut |batch| {
+                let batch = self.mine(batch, share)?;
+                if batch.is_empty() {
+                    Ok(())
+                } else {
+                    each(batch)
+                }
+            })?;
+        }
+        Ok(())
+    }
+
+    fn mine(&self, batch: Batch, share: Share<'_>) -> Result<Batch> {
+        let Share::Keyed(hash) = share else {
+            return Ok(batch);
+        };
+        if self.is_unchanged() {
+            return Ok(batch);
+        }
+        let hashes = hash(&batch)?;
+        let owned = hashes
+            .iter()
+            .map(|hash| Some(owner(shard(*hash), self.workers) == self.worker));
+        batch.filter(&owned.collect::<BooleanArray>())
+    }
+
+    /// This worker's runs of a name, and how many rows of each have been taken.
+    ///
+    /// # Errors
+    /// When they cannot be read, or written anew.
+    pub fn runs(&self, name: &str, share: Share<'_>) -> Result<Vec<(Arc<dyn Spilled>, u64)>> {
+        let mut runs = Vec::new();
+        for earlier in self.of(share) {
+            for (run, from) in self.parts.runs(earlier, name)? {
+                match share {
+                    Share::Keyed(_) if !self.is_unchanged() => {
+                        runs.extend(self.cut(&run, from, share)?.map(|run| (run, 0)));
+                    }
+                    _ => runs.push((run, from)),
+                }
+            }
+        }
+        Ok(runs)
+    }
+
+    /// A run of what is for this worker in another; none if nothing is.
+    fn cut(
+        &self,
+        run: &Arc<dyn Spilled>,
+        from: u64,
+        share: Share<'_>,
+    ) -> Result<Option<Arc<dyn Spilled>>> {
+        let mut reader = run.read()?;
+        let mut skip = from;
+        let mut writer = None;
+        while let Some(batch) = reader.next()? {
+            let skipped = skip.min(batch.len() as u64) as usize;
+            skip -= skipped as u64;
+            let batch = self.mine(batch.slice(skipped, batch.len() - skipped), share)?;
+            if batch.is_empty() {
+                continue;
+            }
+            let writer = match &mut writer {
+                Some(writer) => writer,
+                none => none.insert(self.spill.begin(&self.id, batch.schema())?),
+            };
+            writer.write(&batch)?;
+        }
+        let finished = writer.map(crate::stage::SpillWriter::finish).transpose()?;
+        Ok(finished.map(Arc::from))
+    }
+}
+
+/// Rows in pieces of at most so many, for stages whose batches would be very large.
+pub fn in_pieces(batch: &Batch, rows: usize) -> impl Iterator<Item = Batch> + '_ {
+    let rows = rows.max(1);
+    let starts = (0..batch.len()).step_by(rows);
+    starts.map(move |start| batch.slice(start, rows.min(batch.len() - start)))
+}
+
+/// Some rows of a batch, as one of its own: what is saved must not keep a large batch alive for few of its rows.
+///
+/// # Errors
+/// When Arrow cannot put them together.
+pub fn copied(batch: &Batch, rows: impl IntoIterator<Item = u32>) -> Result<Batch> {
+    batch.take(&UInt32Array::from_iter_values(rows))
+}
