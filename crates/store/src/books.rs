@@ -8,17 +8,14 @@ use std::time::{Duration, Instant};
 
 use dataflow_core::{Error, Result};
 
-use crate::changes::{Change, Changes};
-use crate::content::PartKey;
+use crate::additions::Additions;
+use crate::changes::Changes;
 use crate::disk::{Disk, failed};
 use crate::find::{self, Found};
-use crate::manifest::{Adopted, Kind, Manifest, Part, Section};
+use crate::manifest::Manifest;
 use crate::names;
 use crate::round::{Outcome, Round, Tuning, due};
-use crate::rows::RowsWriter;
-use crate::section::Segment;
-use crate::snapshot::{Snapshot, summed};
-use crate::sort::write_run;
+use crate::snapshot::Snapshot;
 
 /// What became of a draft.
 #[derive(Clone, Debug)]
@@ -317,156 +314,20 @@ impl Books {
         self.outcome = None;
         self.doubtful.clear();
         let disk = self.disk.as_ref();
-        for name in list(disk, "")? {
-            if names::manifest_number(&name).is_some() {
-                remove(disk, &name)?;
-            }
+        let names = list(disk, "")?;
+        let mut numbers: Vec<u64> = names
+            .iter()
+            .filter_map(|name| names::manifest_number(name))
+            .collect();
+        numbers.sort_unstable();
+        for number in numbers {
+            remove(disk, &names::manifest(number))?;
+            // The oldest goes first and for good: a crash must not bring back one that is older than the last. And no file
+            // goes before its manifest, which would be a damaged one.
+            sync_folder(disk, "")?;
         }
-        // Before the files go: a manifest without its files would be a damaged one.
-        sync_folder(disk, "")?;
         self.sweep()
     }
-}
-
-/// What a commit writes.
-struct Additions {
-    disk: Arc<dyn Disk>,
-    number: u64,
-    segment: Option<Segment>,
-}
-
-impl Additions {
-    fn new(disk: Arc<dyn Disk>, number: u64) -> Self {
-        Self {
-            disk,
-            number,
-            segment: None,
-        }
-    }
-
-    fn bytes(&self) -> u64 {
-        self.segment.as_ref().map_or(0, Segment::bytes)
-    }
-
-    fn remove(&self) {
-        // Whatever stays is removed by the next sweep.
-        let _ = self.disk.remove(&names::segment(self.number));
-    }
-
-    /// Writes all changes and notes in the manifest where they are.
-    fn apply(&mut self, changes: &Changes, next: &mut Manifest) -> Result<()> {
-        for (key, change) in &changes.parts {
-            self.change(key, change, &mut next.parts)?;
-        }
-        if let Some(segment) = &mut self.segment {
-            segment.sync(self.disk.as_ref())?;
-        }
-        let goes = |name: &String, file: &mut Adopted| {
-            changes.dropped.contains(name) || changes.dropped_of.contains(&file.key)
-        };
-        next.files.retain(|name, file| !goes(name, file));
-        for (name, key) in &changes.adopted {
-            next.files
-                .insert(name.clone(), adopt(self.disk.as_ref(), name, key)?);
-        }
-        Ok(())
-    }
-
-    fn change(
-        &mut self,
-        key: &PartKey,
-        change: &Change,
-        parts: &mut BTreeMap<PartKey, Part>,
-    ) -> Result<()> {
-        let part = |kind, section| Part {
-            kind,
-            sections: vec![section],
-        };
-        match change {
-            Change::Drop => drop(parts.remove(key)),
-            Change::Bytes(bytes) => {
-                let section = self.bytes_section(bytes)?;
-                parts.insert(key.clone(), part(Kind::Bytes, section));
-            }
-            Change::Batches(batches) => {
-                let section = self.batches_section(batches)?;
-                parts.insert(key.clone(), part(Kind::Batches, section));
-            }
-            Change::Rows { fresh, batches } => self.rows(key, *fresh, batches, parts)?,
-        }
-        Ok(())
-    }
-
-    /// A run on top of those that are there.
-    fn rows(
-        &mut self,
-        key: &PartKey,
-        fresh: bool,
-        batches: &[arrow_array::RecordBatch],
-        parts: &mut BTreeMap<PartKey, Part>,
-    ) -> Result<()> {
-        if fresh {
-            parts.remove(key);
-        }
-        let Some(first) = batches.first() else {
-            return Ok(());
-        };
-        // Without rows it tells at most which columns the part has.
-        if parts.contains_key(key) && batches.iter().all(|batch| batch.num_rows() == 0) {
-            return Ok(());
-        }
-        let run = self.write(|segment| write_run(segment, &first.schema(), batches))?;
-        let part = parts.entry(key.clone()).or_insert_with(|| Part {
-            kind: Kind::Rows,
-            sections: Vec::new(),
-        });
-        part.sections.push(run);
-        Ok(())
-    }
-
-    fn bytes_section(&mut self, bytes: &[u8]) -> Result<Section> {
-        self.write(|segment| {
-            let mut out = segment.section();
-            std::io::Write::write_all(&mut out, bytes)?;
-            out.finish(0)
-        })
-    }
-
-    fn batches_section(&mut self, batches: &[arrow_array::RecordBatch]) -> Result<Section> {
-        let empty = || Arc::new(arrow_schema::Schema::empty());
-        let schema = batches.first().map_or_else(empty, |batch| batch.schema());
-        self.write(|segment| {
-            let mut out = RowsWriter::begin(segment, &schema)?;
-            batches.iter().try_for_each(|batch| out.write(batch))?;
-            out.finish()
-        })
-    }
-
-    /// Writes a section into the segment, which is made when it is first needed.
-    fn write(
-        &mut self,
-        section: impl FnOnce(&mut Segment) -> std::io::Result<Section>,
-    ) -> Result<Section> {
-        let segment = match &mut self.segment {
-            Some(segment) => segment,
-            none => none.insert(Segment::create(self.disk.as_ref(), self.number)?),
-        };
-        let path = segment.path().to_string();
-        section(segment).map_err(|e| failed(self.disk.as_ref(), "write a snapshot", &path, &e))
-    }
-}
-
-/// Makes a file durable that somebody else has written, and notes what it is like.
-fn adopt(disk: &dyn Disk, name: &str, key: &PartKey) -> Result<Adopted> {
-    let path = names::file(name);
-    let synced = disk.sync(&path);
-    synced.map_err(|e| failed(disk, "make a file part of a snapshot", &path, &e))?;
-    let (length, checksum) = summed(disk, name)?;
-    Ok(Adopted {
-        key: key.clone(),
-        length,
-        checksum,
-    })
 }
 
 fn sync_folder(disk: &dyn Disk, folder: &str) -> Result<()> {

@@ -96,6 +96,16 @@ impl Change {
     /// This change after an earlier one, as one.
     fn over(self, earlier: Self, key: &PartKey) -> Result<Self> {
         match (earlier, self) {
+            (
+                _,
+                Self::Rows {
+                    fresh: true,
+                    batches,
+                },
+            ) => Ok(Self::Rows {
+                fresh: true,
+                batches,
+            }),
             (Self::Drop, Self::Rows { batches, .. }) => Ok(Self::Rows {
                 fresh: true,
                 batches,

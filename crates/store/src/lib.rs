@@ -6,6 +6,7 @@
 //!
 //! The crate knows nothing of pipelines. What is in its files is told in `docs/state-format.md`.
 
+mod additions;
 mod books;
 mod changes;
 mod content;
