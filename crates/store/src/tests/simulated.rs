@@ -19,6 +19,16 @@ pub enum Fault {
     Broken(u64),
 }
 
+impl Fault {
+    /// For how many operations it lasts.
+    pub fn length(self) -> u64 {
+        match self {
+            Self::Cut => 1,
+            Self::Full(length) | Self::Broken(length) => length,
+        }
+    }
+}
+
 #[derive(Clone, Default)]
 struct Content {
     live: Vec<u8>,
@@ -42,6 +52,7 @@ struct State {
     operations: u64,
     faults: Vec<(u64, Fault)>,
     cut: bool,
+    failed: bool,
 }
 
 /// The disk.
@@ -79,14 +90,9 @@ impl Simulated {
         self.state().cut
     }
 
-    /// Is there a fault that may keep somebody from removing files just now?
-    pub fn is_troubled(&self) -> bool {
-        let state = self.state();
-        let broken = |(at, fault): &(u64, Fault)| match fault {
-            Fault::Broken(length) => *at <= state.operations && state.operations <= at + length,
-            _ => false,
-        };
-        state.faults.iter().any(broken)
+    /// Has anything gone wrong since the power came back?
+    pub fn has_failed(&self) -> bool {
+        self.state().failed
     }
 
     /// How many operations there were.
@@ -145,6 +151,7 @@ impl Simulated {
         state.operations += 1;
         let now = state.operations;
         let faults = state.faults.clone();
+        let before = std::mem::replace(&mut state.failed, true);
         for (at, fault) in faults {
             match fault {
                 Fault::Cut if now == at => {
@@ -160,6 +167,7 @@ impl Simulated {
                 _ => {}
             }
         }
+        state.failed = before;
         Ok(state)
     }
 }
