@@ -228,3 +228,13 @@ mod hexadecimal {
         u64::from_str_radix(&text, 16).map_err(D::Error::custom)
     }
 }
+
+/// The bytes of a manifest as a program of another version would have written them.
+#[cfg(test)]
+pub(crate) fn as_version(version: u32, bytes: &[u8]) -> Vec<u8> {
+    let body = bytes
+        .splitn(2, |byte| *byte == b'\n')
+        .nth(1)
+        .unwrap_or_default();
+    [header(version, body).as_bytes(), body].concat()
+}

@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use super::draw::{Seen, commit, delta, latest, open, part, rows, see, seen};
+use super::simulated::Dice;
 use crate::{Content, Store};
 
 #[test]
@@ -244,4 +245,119 @@ fn nothing_is_left_after_a_reset_and_numbers_go_on() {
         0
     );
     assert_eq!(commit(&store, &[("a", delta(&[("a", Some(1))]))]), 2);
+}
+
+#[test]
+fn many_rows_in_several_runs_come_back_in_order_in_batches_of_bounded_size() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let store = open(folder.path());
+    let mut expected = std::collections::BTreeMap::new();
+    let mut dice = Dice(7);
+    for round in 0..6_i64 {
+        let number = 60_000 >> round;
+        let keys: Vec<String> = (0..number)
+            .map(|_| format!("key {:06}", dice.below(90_000)))
+            .collect();
+        let drawn: Vec<(&str, Option<i64>)> = keys
+            .iter()
+            .map(|key| (key.as_str(), (dice.below(8) > 0).then_some(round)))
+            .collect();
+        for (key, number) in &drawn {
+            match number {
+                Some(number) => drop(expected.insert(key.as_bytes().to_vec(), *number)),
+                None => drop(expected.remove(key.as_bytes())),
+            }
+        }
+        let batches = drawn.chunks(7_000).map(rows).collect();
+        commit(&store, &[("rows", Content::Delta { batches })]);
+    }
+    let snapshot = latest(&store);
+    assert_eq!(
+        see(&snapshot, &part("rows")).expect("reads"),
+        Some(Seen::Rows(expected))
+    );
+    let Some(crate::Stored::Rows(batches)) = snapshot.read(&part("rows")).expect("opens") else {
+        panic!("is there, by key");
+    };
+    for batch in batches {
+        let batch = batch.expect("reads");
+        assert!(
+            crate::sort::bytes(&batch) <= 2 * crate::sort::BATCH_BYTES,
+            "{}",
+            batch.num_rows()
+        );
+    }
+}
+
+#[test]
+fn large_parts_of_all_kinds_are_cut_into_blocks_and_put_together_again() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let store = open(folder.path());
+    let mut dice = Dice(3);
+    let noise: Vec<u8> = (0..1_000_000).map(|_| dice.below(256) as u8).collect();
+    let numbers: Vec<(&str, Option<i64>)> = (0..200_000)
+        .map(|_| ("", Some(dice.below(1 << 40) as i64)))
+        .collect();
+    let batch = rows(&numbers).project(&[2]).expect("a column");
+    let slices = vec![batch.slice(10, 150_000), batch.slice(160_010, 1_000)];
+    commit(
+        &store,
+        &[
+            ("noise", Content::Whole(noise.clone())),
+            ("zeros", Content::Whole(vec![0; 1_000_000])),
+            ("empty", Content::Whole(Vec::new())),
+            ("batches", Content::WholeBatches(slices)),
+            ("none", Content::WholeBatches(Vec::new())),
+        ],
+    );
+    let snapshot = latest(&store);
+    let read = |name| see(&snapshot, &part(name)).expect("reads");
+    assert!(read("noise") == Some(Seen::Bytes(noise)));
+    assert!(read("zeros") == Some(Seen::Bytes(vec![0; 1_000_000])));
+    assert_eq!(read("empty"), Some(Seen::Bytes(Vec::new())));
+    assert_eq!(read("none"), Some(Seen::Batches(Vec::new())));
+    let kept = numbers[10..150_010]
+        .iter()
+        .chain(&numbers[160_010..161_010]);
+    assert!(read("batches") == Some(Seen::Batches(kept.map(|(_, number)| *number).collect())));
+    let of = |name: &str| {
+        snapshot
+            .parts()
+            .find(|(key, _)| **key == part(name))
+            .expect("is there")
+            .1
+    };
+    assert!(of("zeros").bytes < 20_000 && of("noise").bytes < 1_001_000);
+    assert_eq!(of("batches").rows, 151_000);
+}
+
+#[test]
+fn segments_of_which_little_is_left_are_given_up() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let store = open(folder.path());
+    let mut dice = Dice(5);
+    let mut noise = || Content::Whole((0..100_000).map(|_| dice.below(256) as u8).collect());
+    commit(
+        &store,
+        &[("small", Content::Whole(vec![1; 10])), ("large", noise())],
+    );
+    let size = || {
+        let entries = std::fs::read_dir(folder.path().join("parts")).expect("lists");
+        entries
+            .map(|entry| entry.expect("an entry").metadata().expect("is there").len())
+            .sum::<u64>()
+    };
+    // Compaction runs beside the commits: a few more of them put its outcome in place and let the old ones go.
+    for _ in 0..1_000 {
+        commit(&store, &[("large", Content::Whole(vec![2; 10]))]);
+        store.collect().expect("collects");
+        if size() < 10_000 {
+            break;
+        }
+    }
+    assert!(size() < 10_000, "{}", size());
+    assert_eq!(
+        see(&latest(&store), &part("small")).expect("reads"),
+        Some(Seen::Bytes(vec![1; 10]))
+    );
 }
