@@ -21,7 +21,7 @@ fn what_is_committed_is_there_after_the_store_is_opened_again() {
     draft
         .put(part("a"), Content::Whole(b"bytes".to_vec()))
         .expect("fits");
-    let batches = vec![rows(&[("x", Some(1))]), rows(&[("y", Some(2))])];
+    let batches = [rows(&[("x", Some(1))]), rows(&[("y", Some(2))])];
     let numbers = batches
         .iter()
         .map(|batch| batch.project(&[2]).expect("a column"));
