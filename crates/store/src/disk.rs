@@ -24,8 +24,13 @@ pub(crate) trait Disk: Send + Sync {
     fn make_folder(&self, folder: &str) -> io::Result<()>;
     /// Makes durable which names are in a folder.
     fn sync_folder(&self, folder: &str) -> io::Result<()>;
-    /// The path as people know it, for messages.
-    fn shown(&self, path: &str) -> String;
+    /// The path as the system knows it.
+    fn path(&self, path: &str) -> PathBuf;
+
+    /// The same for messages.
+    fn shown(&self, path: &str) -> String {
+        self.path(path).display().to_string()
+    }
 }
 
 /// A file that is being written, from its beginning to its end.
@@ -64,13 +69,6 @@ impl Folder {
     pub(crate) fn new(root: &Path) -> Self {
         Self {
             root: root.to_path_buf(),
-        }
-    }
-
-    fn path(&self, path: &str) -> PathBuf {
-        match path.is_empty() {
-            true => self.root.clone(),
-            false => self.root.join(path),
         }
     }
 }
@@ -116,8 +114,11 @@ impl Disk for Folder {
         sync_names(&self.path(folder))
     }
 
-    fn shown(&self, path: &str) -> String {
-        self.path(path).display().to_string()
+    fn path(&self, path: &str) -> PathBuf {
+        match path.is_empty() {
+            true => self.root.clone(),
+            false => self.root.join(path),
+        }
     }
 }
 

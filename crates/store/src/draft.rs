@@ -68,7 +68,8 @@ impl Draft {
 
     /// Hands the draft to the store's thread, which writes it after those that were handed over before.
     ///
-    /// If the commit fails, nothing of the draft is lost: it becomes part of the next one that is committed. The error here
+    /// If the commit fails, nothing of the draft is lost: it is held in memory and becomes part of the next one that is
+    /// committed. The error here
     /// is a mistake of the caller (a delta with other columns than those of the part), and then the draft is void.
     pub fn commit(self, facts: serde_json::Value) -> Result<Pending> {
         let mut state = self.front.state();

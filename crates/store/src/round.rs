@@ -14,6 +14,9 @@ use crate::names;
 use crate::rows::RowsWriter;
 use crate::section::Segment;
 
+/// The most runs that are merged at once: a batch of each is in memory.
+const MOST: usize = 64;
+
 /// When runs are merged.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Tuning {
@@ -60,6 +63,7 @@ pub(crate) fn due(manifest: &Manifest, lengths: &BTreeMap<u64, u64>, tuning: Tun
     let mut tasks: Vec<Task> = Vec::new();
     for (key, part) in &manifest.parts {
         if let Some(first) = merge_from(part, tuning) {
+            let first = first.max(part.sections.len().saturating_sub(MOST));
             tasks.push(Task {
                 key: key.clone(),
                 from: part.sections[first..].to_vec(),

@@ -96,7 +96,7 @@ impl Snapshot {
         files.map(|(name, file)| StoredFile {
             key: file.key.clone(),
             name: name.clone(),
-            path: PathBuf::from(self.disk.shown(&names::file(name))),
+            path: self.disk.path(&names::file(name)),
             bytes: file.length,
         })
     }

@@ -42,7 +42,11 @@ pub(crate) fn write_run(
     }
     let borrowed: Vec<&RecordBatch> = batches.iter().collect();
     for chunk in sorted(batches).chunks(step) {
-        let rows = interleave_record_batch(&borrowed, chunk).map_err(io::Error::other)?;
+        let places = chunk
+            .iter()
+            .map(|entry| (entry.batch as usize, entry.row as usize));
+        let places: Vec<(usize, usize)> = places.collect();
+        let rows = interleave_record_batch(&borrowed, &places).map_err(io::Error::other)?;
         out.write(&rows)?;
     }
     out.finish()
@@ -85,7 +89,7 @@ fn is_run(batches: &[RecordBatch]) -> bool {
 }
 
 /// The rows in the order of their keys, the last of each key.
-fn sorted(batches: &[RecordBatch]) -> Vec<(usize, usize)> {
+fn sorted(batches: &[RecordBatch]) -> Vec<Entry> {
     let columns: Vec<_> = batches.iter().map(keys).collect();
     let key = |entry: &Entry| columns[entry.batch as usize].value(entry.row as usize);
     let mut entries = Vec::new();
@@ -101,15 +105,15 @@ fn sorted(batches: &[RecordBatch]) -> Vec<(usize, usize)> {
         let keys = a.prefix.cmp(&b.prefix).then_with(|| key(a).cmp(key(b)));
         keys.then_with(|| (a.batch, a.row).cmp(&(b.batch, b.row)))
     });
-    let mut rows: Vec<(usize, usize)> = Vec::with_capacity(entries.len());
-    for (at, entry) in entries.iter().enumerate() {
-        let next = entries.get(at + 1);
-        let newer = next.filter(|next| next.prefix == entry.prefix && key(next) == key(entry));
-        if newer.is_none() {
-            rows.push((entry.batch as usize, entry.row as usize));
+    // Of equal keys the last is left: the others give way to the one behind them.
+    entries.dedup_by(|next, kept| {
+        let same = next.prefix == kept.prefix && key(next) == key(kept);
+        if same {
+            *kept = *next;
         }
-    }
-    rows
+        same
+    });
+    entries
 }
 
 /// The first eight bytes of a key as a number of the same order; a shorter key is the smaller one, or decided by its rest.

@@ -45,7 +45,7 @@ pub(crate) struct Front {
 impl Front {
     /// The folder of files that may be adopted.
     pub(crate) fn files(&self) -> PathBuf {
-        PathBuf::from(self.disk.shown(names::FILES))
+        self.disk.path(names::FILES)
     }
 
     /// The columns of a part that was not touched since the store was opened.
@@ -119,7 +119,7 @@ impl Store {
 
     /// The newest snapshot; `None` if there is none yet.
     ///
-    /// Every byte of it is read and checked. If something is damaged, it is the one before, and
+    /// Every byte of it is read and checked, after a commit that is being written at the moment. If something is damaged, it is the one before, and
     /// [`Snapshot::warnings`] says what is wrong with the newer one; the next draft goes on from the one that was given
     /// here. If there are snapshots and none is usable, the error says which file of the newest is damaged, and how.
     pub fn latest(&self) -> Result<Option<Snapshot>> {

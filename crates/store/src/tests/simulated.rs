@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{self, ErrorKind};
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::disk::{Append, Disk, Ranged};
@@ -83,6 +84,11 @@ impl Simulated {
         let mut state = self.state();
         let at = state.operations + operations;
         state.faults.push((at, fault));
+    }
+
+    /// Nothing goes wrong from now on.
+    pub fn repair(&self) {
+        self.state().faults.clear();
     }
 
     /// Has the power gone?
@@ -303,8 +309,8 @@ impl Disk for Simulated {
         Ok(())
     }
 
-    fn shown(&self, path: &str) -> String {
-        format!("simulated/{path}")
+    fn path(&self, path: &str) -> PathBuf {
+        Path::new("simulated").join(path)
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde_json::json;
 
 use super::draw::{Seen, commit, delta, latest, part, rows, see, seen};
-use super::simulated::{Fault, Simulated};
+use super::simulated::{Dice, Fault, Simulated};
 use crate::books::Books;
 use crate::changes::Changes;
 use crate::disk::Disk;
@@ -27,23 +27,20 @@ fn what_a_full_disk_refused_is_part_of_the_next_snapshot() {
         &store,
         &[("rows", delta(&[("a", Some(1)), ("b", Some(1))]))],
     );
-    for lasting in 1..12 {
-        disk.fault_in(1, Fault::Full(lasting));
-        let mut draft = store.begin().expect("begins");
-        draft
-            .put(
-                part("rows"),
-                delta(&[("a", None), ("c", Some(lasting as i64))]),
-            )
-            .expect("fits");
-        draft
-            .put(part("bytes"), Content::Whole(vec![lasting as u8]))
-            .expect("fits");
-        let failed = draft
-            .commit(json!(1))
-            .expect("hands over")
-            .wait()
-            .expect_err("is full");
+    for n in 1..12_i64 {
+        // At another operation each time; compaction may be the one that it hits first.
+        disk.fault_in(n as u64 % 4, Fault::Full(1 << 40));
+        let failed = (0..3).find_map(|attempt| {
+            let mut draft = store.begin().expect("begins");
+            let changed = delta(&[("a", None), ("c", Some(n)), ("e", Some(attempt))]);
+            draft.put(part("rows"), changed).expect("fits");
+            draft
+                .put(part("bytes"), Content::Whole(vec![n as u8]))
+                .expect("fits");
+            let pending = draft.commit(json!(1)).expect("hands over");
+            pending.wait().err()
+        });
+        let failed = failed.expect("is full");
         assert!(failed.to_string().contains("simulated/"), "{failed}");
         assert!(
             failed
@@ -55,25 +52,18 @@ fn what_a_full_disk_refused_is_part_of_the_next_snapshot() {
             see(&latest(&store), &part("rows")).is_ok(),
             "the one before is usable"
         );
-        let next = loop {
-            let mut draft = store.begin().expect("begins");
-            draft
-                .put(part("rows"), delta(&[("d", Some(lasting as i64))]))
-                .expect("fits");
-            if let Ok(done) = draft.commit(json!(2)).expect("hands over").wait() {
-                break done.number;
-            }
-        };
+        disk.repair();
+        commit(&store, &[("rows", delta(&[("d", Some(n)), ("e", None)]))]);
         let snapshot = latest(&store);
-        assert_eq!(snapshot.number(), next);
-        let n = lasting as i64;
+        let expected = seen(&[("b", 1), ("c", n), ("d", n)]);
         assert_eq!(
             see(&snapshot, &part("rows")).expect("reads"),
-            Some(seen(&[("b", 1), ("c", n), ("d", n)]))
+            Some(expected)
         );
+        let expected = Seen::Bytes(vec![n as u8]);
         assert_eq!(
             see(&snapshot, &part("bytes")).expect("reads"),
-            Some(Seen::Bytes(vec![lasting as u8]))
+            Some(expected)
         );
     }
 }
@@ -161,4 +151,60 @@ fn nobody_removes_the_segment_that_compaction_writes() {
     disk.create(&path).expect("made");
     books.sweep().expect("sweeps");
     assert!(disk.paths().contains(&path));
+}
+
+#[test]
+fn whenever_the_power_goes_a_snapshot_that_was_tried_is_found_and_none_before_a_confirmed_one() {
+    let numbers = |n: i64| {
+        (0..60)
+            .map(move |key| (key * 7 + n * 13) % 50)
+            .map(move |key| (format!("{key}"), n))
+    };
+    for seed in 0..300_u64 {
+        let disk = Simulated::default();
+        disk.fault_in(seed, Fault::Cut);
+        let mut confirmed = 0;
+        if let Ok(store) = Store::on(Arc::new(disk.clone()), EAGER, None) {
+            for n in 1..30_i64 {
+                let drawn: Vec<(String, i64)> = numbers(n).collect();
+                let drawn: Vec<_> = drawn
+                    .iter()
+                    .map(|(key, n)| (key.as_str(), Some(*n)))
+                    .collect();
+                let mut draft = store.begin().expect("begins");
+                draft.put(part("rows"), delta(&drawn)).expect("fits");
+                if draft.commit(json!(n)).expect("hands over").wait().is_ok() {
+                    confirmed = n;
+                }
+            }
+        }
+        let found = store(&disk.after_cut(&mut Dice(seed)));
+        let Some(snapshot) = found.latest().expect("a crash damages nothing") else {
+            assert_eq!(confirmed, 0);
+            continue;
+        };
+        let last = snapshot.facts().as_i64().expect("as it was written");
+        assert!(last >= confirmed && snapshot.warnings().is_empty());
+        let expected = (1..=last)
+            .flat_map(numbers)
+            .map(|(key, n)| (key.into_bytes(), n));
+        assert_eq!(
+            see(&snapshot, &part("rows")).expect("reads"),
+            Some(Seen::Rows(expected.collect()))
+        );
+    }
+}
+
+#[test]
+fn everything_may_go_to_another_thread() {
+    fn sent<T: Send>() {}
+    fn shared<T: Sync>() {}
+    sent::<(
+        Store,
+        crate::Draft,
+        crate::Pending,
+        crate::Snapshot,
+        crate::Batches,
+    )>();
+    shared::<(Store, crate::Snapshot)>();
 }
