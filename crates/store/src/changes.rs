@@ -185,16 +185,21 @@ fn keyed<S>(
     if now.fields() == before.fields() {
         return Ok(Some(now));
     }
-    let names = |schema: &SchemaRef| {
-        let fields = schema.fields().iter();
-        let texts = fields.map(|field| format!("{}: {}", field.name(), field.data_type()));
-        texts.collect::<Vec<_>>().join(", ")
-    };
-    let (now, before) = (names(&now), names(&before));
+    let (now, before) = (told(&now), told(&before));
     Err(Error::internal(format!(
         "cannot store a delta of the part {key}: its columns are ({now}), and those of the part are ({before})"
     ))
     .help("drop the part in the same draft, and put all of its rows"))
+}
+
+/// Columns as people write them.
+fn told(schema: &SchemaRef) -> String {
+    let column = |field: &arrow_schema::FieldRef| {
+        let null = if field.is_nullable() { " or null" } else { "" };
+        format!("{}: {}{null}", field.name(), field.data_type())
+    };
+    let columns: Vec<String> = schema.fields().iter().map(column).collect();
+    columns.join(", ")
 }
 
 fn not_keyed(key: &PartKey) -> Error {

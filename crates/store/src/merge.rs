@@ -187,7 +187,7 @@ impl Collected {
     /// Enough rows, or so many batches held for few of their rows that it is time to let them go.
     fn is_full(&self, runs: usize) -> bool {
         let most = rows_within(BATCH_BYTES, self.rows.len(), self.weight);
-        self.rows.len() >= most.max(1) || self.batches.len() > 4 * runs + 16
+        self.rows.len() >= most.max(1) || self.batches.len() > 2 * runs + 8
     }
 
     fn batch(self) -> Result<Option<RecordBatch>> {

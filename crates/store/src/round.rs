@@ -15,7 +15,7 @@ use crate::rows::RowsWriter;
 use crate::section::Segment;
 
 /// The most runs that are merged at once: a batch of each is in memory.
-const MOST: usize = 64;
+const MOST: usize = 32;
 
 /// When runs are merged.
 #[derive(Clone, Copy, Debug)]
