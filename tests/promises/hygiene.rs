@@ -11,7 +11,7 @@ use dataflow::{Catalog, Pipeline};
 use crate::program;
 
 /// Which of our crates each of our crates may name.
-const LAYERS: [(&str, &[&str]); 16] = [
+const LAYERS: [(&str, &[&str]); 17] = [
     ("dataflow-core", &[]),
     ("dataflow-expressions", &["core"]),
     ("dataflow-formats", &["core"]),
@@ -20,7 +20,8 @@ const LAYERS: [(&str, &[&str]); 16] = [
     ("dataflow-transforms", &["core", "expressions"]),
     ("dataflow-sources", &["core", "expressions", "formats"]),
     ("dataflow-sinks", &["core", "expressions", "formats"]),
-    ("dataflow-engine", &["core"]),
+    ("dataflow-engine", &["core", "store"]),
+    ("dataflow-store", &["core"]),
     ("dataflow-pipeline", &["core"]),
     ("dataflow-testkit", &["core"]),
     (
