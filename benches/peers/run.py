@@ -3,7 +3,8 @@
     python benches/peers/run.py --program target/release/dataflow [--folder DIR] [--rows 20_000_000] [--runs 5] [TASK ...]
 
 Needs: pip install duckdb polars pyarrow numpy. The data are made once, seeded, in --folder. Every run is a process of its
-own; the time is its wall time, the memory its peak resident set as the kernel counts it. Runs of the programs alternate, so
+own; the time is its wall time, the memory its peak resident set as the kernel counts it, beside the time that its
+threads were on a processor. Runs of the programs alternate, so
 that a busy machine is busy for all of them. The script fails if the answers differ: counts and extremes must be equal,
 sums and means within 1e-9 of each other (ours are exact, theirs depend on the order of rows).
 """
@@ -191,33 +192,33 @@ def apart(function, *arguments):
 
 
 def measure(command, stdout=None, environment=None):
-    """Wall seconds and peak resident bytes of one process."""
+    """Wall seconds, processor seconds and peak resident bytes of one process."""
     started = time.perf_counter()
     child = subprocess.Popen(command, stdout=stdout or subprocess.DEVNULL, env=environment)
     _, status, usage = os.wait4(child.pid, 0)
     seconds = time.perf_counter() - started
     if status:
         sys.exit(f"failed: {command}")
-    return seconds, usage.ru_maxrss * 1024
+    return seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024
 
 
 def rounds(contestants, runs):
-    """Alternates the contestants; returns for each the median seconds and the median peak."""
+    """Alternates the contestants; returns for each the medians of what was measured."""
     seen = {name: [] for name in contestants}
     for turn in range(runs + 1):
         for name, run in contestants.items():
             result = run()
             if turn > 0:  # the first round warms the cache
                 seen[name].append(result)
-    return {name: (statistics.median(s for s, _ in r), statistics.median(m for _, m in r)) for name, r in seen.items()}
+    return {name: tuple(map(statistics.median, zip(*r))) for name, r in seen.items()}
 
 
 def show(title, rows, results):
     ours = results["dataflow"]
     print(f"\n{title}")
-    print(f"  {'':22}{'seconds':>9}{'M rows/s':>10}{'peak MiB':>10}{'time / ours':>13}{'memory / ours':>15}")
-    for name, (seconds, peak) in results.items():
-        print(f"  {name:22}{seconds:9.3f}{rows / seconds / 1e6:10.2f}{peak / 2**20:10.1f}{seconds / ours[0]:13.2f}{peak / ours[1]:15.2f}")
+    print(f"  {'':22}{'seconds':>9}{'CPU s':>8}{'M rows/s':>10}{'peak MiB':>10}{'time / ours':>13}{'memory / ours':>15}")
+    for name, (seconds, cpu, peak) in results.items():
+        print(f"  {name:22}{seconds:9.3f}{cpu:8.2f}{rows / seconds / 1e6:10.2f}{peak / 2**20:10.1f}{seconds / ours[0]:13.2f}{peak / ours[2]:15.2f}")
 
 
 def close(a, b, tolerance=1e-9):
@@ -314,6 +315,7 @@ TASKS = {
     "describe-csv": lambda options: task_describe(options, "csv"),
     "describe-jsonl": lambda options: task_describe(options, "jsonl"),
     "windows": lambda options: windows.task(options, sys.modules[__name__]),
+    "asof": lambda options: windows.task_asof(options, sys.modules[__name__]),
 }
 
 

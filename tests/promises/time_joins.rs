@@ -180,7 +180,8 @@ fn memory_does_not_grow_with_the_streams() {
         [transforms.ahead]\ntype = \"asof\"\ninputs = [\"main\"]\ntable = \"other\"\non = [\"key\"]\nprefix = \"t_\"\ndirection = \"forward\"\n\
         [transforms.pairs]\ntype = \"interval\"\ninputs = [\"main\"]\ntable = \"other\"\non = [\"key\"]\nprefix = \"t_\"\nwithin = \"1s\"\n\
         [transforms.sums]\ntype = \"aggregate\"\ninputs = [\"near\", \"ahead\", \"pairs\"]\nby = [\"key\"]\ncompute.sum = \"sum(x + t_y)\"\n\
-        [sinks.a]\ntype = \"file\"\ninputs = [\"sums\"]\npath = \"sums.csv\"\n";
+        [sinks.a]\ntype = \"file\"\ninputs = [\"sums\"]\npath = \"sums.csv\"\n\
+        [sinks.b]\ntype = \"file\"\ninputs = [\"near\"]\npath = \"near.arrow\"\n";
     let of = |rows: &str| peak(folder.path(), text, &["--set", rows]);
     let (small, large) = (of("rows=800000"), of("rows=4000000"));
     constant("joins over event time", small, large);

@@ -1,5 +1,6 @@
 //! The `dataflow` program: arguments in, exit code out. Everything else is the library.
 
+mod allocator;
 mod arguments;
 mod exit;
 mod files;
@@ -15,6 +16,7 @@ use clap::Parser;
 use arguments::{Arguments, Command};
 
 fn main() -> ExitCode {
+    allocator::fix();
     let arguments = Arguments::parse();
     start_log(&arguments);
     let outcome = match &arguments.command {

@@ -115,7 +115,7 @@ impl InTime {
     /// Begins to let go of all rows that the watermark has passed.
     pub fn let_go(&mut self, watermark: Instant) -> Result<()> {
         let disk = match self.runs.as_ref().is_some_and(|runs| !runs.is_empty()) {
-            true => Some((bound(watermark), Merge::new(2))),
+            true => Some((bound(watermark), Merge::new(2).without_keys())),
             false => None,
         };
         self.going = Some(Going {
@@ -167,7 +167,7 @@ impl InTime {
         };
         loop {
             match merge.next(limit)? {
-                Merged::Rows(batch) => return Ok(Some(batch.with_order(None))),
+                Merged::Rows(batch) => return Ok(Some(batch)),
                 Merged::End => break,
                 Merged::Starved(0) => {
                     let runs = self.runs.as_mut();

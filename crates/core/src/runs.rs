@@ -1,8 +1,5 @@
 //! Sorted runs and their merge: how results of several workers, or of several spills, become one ordered stream.
 
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
-
 use arrow_array::{Array, BinaryArray};
 
 use crate::{Batch, Error, Result};
@@ -32,7 +29,7 @@ struct Head {
 /// Whether a merge can go on.
 #[derive(Debug)]
 pub enum Merged {
-    /// Rows, in order, with their order keys.
+    /// Rows, in order, with their order keys unless nobody wants these.
     Rows(Batch),
     /// Run `.0` has nothing yet: feed it, or say that it has ended.
     Starved(usize),
@@ -43,15 +40,30 @@ pub enum Merged {
 /// A k-way merge of runs that are fed from outside. Equal keys come in the order of the runs.
 pub struct Merge {
     runs: Vec<Feed>,
-    heap: BinaryHeap<Reverse<(Vec<u8>, usize)>>,
+    /// The runs of which a key is known, the one with the smallest last. Few of them: looking through them costs less than a
+    /// heap, whose keys would have to be copied row by row.
+    turns: Vec<usize>,
+    /// Whether rows leave without their keys.
+    bare: bool,
 }
 
 #[derive(Default)]
 struct Feed {
     head: Option<Head>,
     ended: bool,
-    /// Whether the heap holds a key that the run has reached, in place of that of a row.
-    reached: bool,
+    /// The key that the run has reached, in place of that of a row.
+    reached: Option<Vec<u8>>,
+}
+
+impl Feed {
+    /// The key of the run's next row, or the one that it has reached.
+    #[inline]
+    fn key(&self) -> &[u8] {
+        match &self.head {
+            Some(head) if head.at < head.order.len() => head.order.value(head.at),
+            _ => self.reached.as_deref().unwrap_or_default(),
+        }
+    }
 }
 
 impl Merge {
@@ -59,8 +71,15 @@ impl Merge {
     pub fn new(runs: usize) -> Self {
         Self {
             runs: (0..runs).map(|_| Feed::default()).collect(),
-            heap: BinaryHeap::new(),
+            turns: Vec::new(),
+            bare: false,
         }
+    }
+
+    /// The same for somebody who does not look at the keys of what was merged: they are not put together.
+    #[must_use]
+    pub fn without_keys(self) -> Self {
+        Self { bare: true, ..self }
     }
 
     /// What each run was fed and did not give yet.
@@ -75,7 +94,7 @@ impl Merge {
     /// Whether run `run` needs its next batch.
     pub fn wants(&self, run: usize) -> bool {
         let feed = &self.runs[run];
-        feed.head.is_none() && !feed.ended && !feed.reached
+        feed.head.is_none() && !feed.ended && feed.reached.is_none()
     }
 
     /// Gives run `run` its next batch; only when it is wanted.
@@ -90,13 +109,12 @@ impl Merge {
             return Err(Error::internal("a sorted run came without order keys"));
         };
         self.forget_reached(run);
-        self.heap.push(Reverse((order.value(0).to_vec(), run)));
-        let feed = &mut self.runs[run];
-        feed.head = Some(Head {
+        self.runs[run].head = Some(Head {
             batch,
             order,
             at: 0,
         });
+        self.takes_turn(run);
         Ok(())
     }
 
@@ -109,8 +127,8 @@ impl Merge {
     pub fn reach(&mut self, run: usize, key: &[u8]) {
         if self.runs[run].head.is_none() && !self.runs[run].ended {
             self.forget_reached(run);
-            self.heap.push(Reverse((key.to_vec(), run)));
-            self.runs[run].reached = true;
+            self.runs[run].reached = Some(key.to_vec());
+            self.takes_turn(run);
         }
     }
 
@@ -121,9 +139,18 @@ impl Merge {
     }
 
     fn forget_reached(&mut self, run: usize) {
-        if std::mem::take(&mut self.runs[run].reached) {
-            self.heap.retain(|Reverse((_, other))| *other != run);
+        if self.runs[run].reached.take().is_some() {
+            self.turns.retain(|other| *other != run);
         }
+    }
+
+    /// Puts a run where its key belongs.
+    #[inline]
+    fn takes_turn(&mut self, run: usize) {
+        let key = self.runs[run].key();
+        let later = |other: &usize| (self.runs[*other].key(), *other) > (key, run);
+        let at = self.turns.partition_point(later);
+        self.turns.insert(at, run);
     }
 
     /// At most `limit` rows in order.
@@ -143,29 +170,27 @@ impl Merge {
         let mut rows = 0;
         let mut starved = self.starved();
         while starved.is_none() && rows < limit {
-            let Some(Reverse((key, run))) = self.heap.pop() else {
+            let Some(run) = self.turns.last().copied() else {
                 break;
             };
-            let beyond = bound.is_some_and(|bound| key.as_slice() >= bound);
-            if self.runs[run].reached || beyond {
-                starved = self.runs[run].reached.then_some(run);
-                self.heap.push(Reverse((key, run)));
+            let feed = &self.runs[run];
+            if feed.reached.is_some() || bound.is_some_and(|bound| feed.key() >= bound) {
+                starved = feed.reached.is_some().then_some(run);
                 break;
             }
+            self.turns.pop();
             let length = self.run_length(run, limit - rows, bound);
-            let Some(head) = self.runs[run].head.as_mut() else {
+            let feed = &mut self.runs[run];
+            let Some(head) = feed.head.as_mut() else {
                 break;
             };
             picked.push((run, head.at, length));
             head.at += length;
             rows += length;
             if head.at < head.order.len() {
-                self.heap
-                    .push(Reverse((head.order.value(head.at).to_vec(), run)));
-            } else if self.runs[run].ended {
+                self.takes_turn(run);
+            } else if !feed.ended {
                 // The batch stays where it is until its rows were put together below.
-                continue;
-            } else {
                 starved = Some(run);
             }
         }
@@ -174,11 +199,8 @@ impl Merge {
         }
         let merged = self.gather(&picked)?;
         for feed in &mut self.runs {
-            if feed
-                .head
-                .as_ref()
-                .is_some_and(|head| head.at >= head.order.len())
-            {
+            let used_up = |head: &Head| head.at >= head.order.len();
+            if feed.head.as_ref().is_some_and(used_up) {
                 feed.head = None;
             }
         }
@@ -190,6 +212,7 @@ impl Merge {
     }
 
     /// How many rows of `run` come before the next row of any other run.
+    #[inline]
     fn run_length(&self, run: usize, limit: usize, bound: Option<&[u8]>) -> usize {
         let Some(head) = &self.runs[run].head else {
             return 0;
@@ -199,18 +222,12 @@ impl Merge {
             let within = (1..rest).find(|i| head.order.value(head.at + i) >= bound);
             rest = within.unwrap_or(rest);
         }
-        let Some(Reverse((other, other_run))) = self.heap.peek() else {
+        let Some(other) = self.turns.last().copied() else {
             return rest;
         };
-        let before = |i: usize| {
-            let key = head.order.value(head.at + i);
-            key < other.as_slice() || (key == other.as_slice() && run < *other_run)
-        };
-        let mut length = 1;
-        while length < rest && before(length) {
-            length += 1;
-        }
-        length
+        let others = (self.runs[other].key(), other);
+        let before = |i: &usize| (head.order.value(head.at + i), run) < others;
+        1 + (1..rest).take_while(before).count()
     }
 
     fn gather(&self, picked: &[(usize, usize, usize)]) -> Result<Batch> {
@@ -221,15 +238,16 @@ impl Merge {
                 .ok_or_else(|| Error::internal("a run lost its rows"))
         };
         if let [(run, at, length)] = picked {
-            return Ok(head(*run)?.batch.slice(*at, *length));
+            return Ok(self.leaving(&head(*run)?.batch).slice(*at, *length));
         }
         let mut used: Vec<usize> = picked.iter().map(|(run, ..)| *run).collect();
         used.sort_unstable();
         used.dedup();
         let heads = used
             .iter()
-            .map(|run| Ok(&head(*run)?.batch))
+            .map(|run| Ok(self.leaving(&head(*run)?.batch)))
             .collect::<Result<Vec<_>>>()?;
+        let heads: Vec<&Batch> = heads.iter().collect();
         let mut indices = Vec::new();
         for (run, at, length) in picked {
             let which = used
@@ -238,6 +256,13 @@ impl Merge {
             indices.extend((*at..at + length).map(|row| (which, row)));
         }
         Batch::interleave(&heads, &indices)
+    }
+
+    fn leaving(&self, batch: &Batch) -> Batch {
+        match self.bare {
+            true => batch.clone().with_order(None),
+            false => batch.clone(),
+        }
     }
 }
 

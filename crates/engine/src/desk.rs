@@ -26,7 +26,7 @@ use crate::abort::{Abort, lock};
 use crate::clock::Clock;
 use crate::demand::Demand;
 use crate::fabric::{Activation, Start, send};
-use crate::message::{Facts, Parcel};
+use crate::message::Parcel;
 use crate::metrics::Metrics;
 use crate::outlet::BadRowPolicy;
 
@@ -247,22 +247,17 @@ impl Desk {
     /// Runs once. Input 0 is everybody's progress, input 1 the facts of the readers.
     pub fn activate(&mut self, activation: &mut Activation<'_>) {
         let (in_flight, to_read) = (&mut self.in_flight, &mut self.to_read);
-        let mut read = Vec::new();
+        let mut judged = Vec::new();
         activation.drain(0, &mut |_, _, _| {});
-        activation.drain(1, &mut |_, _, parcel| {
-            if let Parcel::Facts(Facts {
-                tick,
-                worker,
-                bytes,
-                newest,
-            }) = parcel
-            {
-                to_read[worker] -= 1;
-                if let Some(charge) = in_flight.get_mut(&tick) {
-                    charge.resize(bytes);
+        activation.drain(1, &mut |_, _, parcel| match parcel {
+            Parcel::Facts(facts) => {
+                to_read[facts.worker] -= 1;
+                if let Some(charge) = in_flight.get_mut(&facts.tick) {
+                    charge.resize(facts.bytes);
                 }
-                read.extend(newest.map(|newest| (tick, newest)));
             }
+            Parcel::Judged { tick, newest } => judged.push((tick, newest)),
+            _ => {}
         });
         if self.setup.abort.is_raised() {
             self.open.clear();
@@ -275,7 +270,7 @@ impl Desk {
         if self.start.worker == 0 {
             self.judge(activation.oldest(0));
         }
-        for (tick, newest) in read {
+        for (tick, newest) in judged {
             self.stamp_next(tick, newest, activation);
         }
         self.admit(activation);
@@ -294,7 +289,7 @@ impl Desk {
         }
     }
 
-    /// A piece was read: the piece behind it in its split may be judged.
+    /// A piece was judged: so may be the piece behind it in its split.
     fn stamp_next(&mut self, tick: u64, newest: Newest, activation: &mut Activation<'_>) {
         for (which, open) in self.open.iter_mut().enumerate() {
             let Some(clock) = &mut open.clock else {
@@ -474,7 +469,7 @@ impl Desk {
         let open = &self.open[which];
         let unwanted = self.setup.demand.is_done(open.node);
         if unwanted || (open.ended && open.next.is_none()) {
-            // What is still being read waits for stamps, which come on this stream.
+            // What is still to be judged waits for stamps, which come on this stream.
             if open.clock.as_ref().is_some_and(Clock::is_reading) {
                 return false;
             }

@@ -290,7 +290,7 @@ impl Tick {
 impl Runs {
     fn new(workers: usize) -> Self {
         Self {
-            merge: Merge::new(workers),
+            merge: Merge::new(workers).without_keys(),
             waiting: vec![VecDeque::new(); workers],
             reached: vec![None; workers],
         }
@@ -303,7 +303,7 @@ impl Runs {
     fn next(&mut self, rows: usize, complete: bool, ended: &[bool]) -> Result<Option<Batch>> {
         loop {
             match self.merge.next(rows)? {
-                Merged::Rows(batch) => return Ok(Some(batch.with_order(None))),
+                Merged::Rows(batch) => return Ok(Some(batch)),
                 Merged::End => return Ok(None),
                 Merged::Starved(run) => match self.waiting[run].pop_front() {
                     Some(batch) => self.merge.feed(run, batch)?,

@@ -434,7 +434,8 @@ pub struct Shares {
     pub amplifying: usize,
     /// For each stateful operator on each worker.
     pub state: usize,
-    /// For each input of an ordered operator that waits for its turn, on each worker where it does.
+    /// For each input of an ordered operator that waits for its turn, on each worker where it does; and for what waits for each
+    /// writer.
     pub waiting: usize,
 }
 
@@ -463,6 +464,8 @@ impl Layout {
                 o.feeds.len().saturating_sub(1) * on
             })
             .sum();
+        let written = count(|operator| matches!(operator.job, Job::Write(_))) / workers;
+        let waiting = waiting + written;
         Shares {
             sources: rest / 5,
             amplifying: rest * 3 / 20 / amplifying.max(1),

@@ -5,6 +5,7 @@
 //! transforms and sinks, in order where order counts; `layout` decides where that is. See `docs/architecture.md`.
 
 mod abort;
+mod beside;
 mod by_place;
 mod by_time;
 mod clock;

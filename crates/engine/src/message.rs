@@ -79,8 +79,15 @@ pub enum Parcel {
         /// The newest time.
         newest: Newest,
     },
-    /// Reader to desk: that was read.
+    /// Reader to desk: that was read and sent.
     Facts(Facts),
+    /// Reader to desk: the times of a piece were seen, which may be long before its rows were sent.
+    Judged {
+        /// The tick at which the piece was admitted.
+        tick: u64,
+        /// The newest time of its split behind it.
+        newest: Newest,
+    },
 }
 
 /// What a reader tells the desk when it has read a piece.
@@ -92,8 +99,6 @@ pub struct Facts {
     pub worker: usize,
     /// The bytes of its rows.
     pub bytes: usize,
-    /// The newest time of its split behind it, where times count.
-    pub newest: Option<Newest>,
 }
 
 impl Parcel {
@@ -111,7 +116,8 @@ impl Accountable for Parcel {
             Self::Rows { batch, marks, .. } => (batch.len() + marks) as i64,
             Self::Copied { batch, copies, .. } => (batch.len() * copies) as i64,
             Self::End { copies, .. } | Self::Watermark { copies, .. } => *copies as i64,
-            Self::Token { .. } | Self::Stamp { .. } | Self::Facts(_) | Self::Reached { .. } => 1,
+            Self::Token { .. } | Self::Stamp { .. } | Self::Judged { .. } => 1,
+            Self::Facts(_) | Self::Reached { .. } => 1,
         }
     }
 }
@@ -210,6 +216,7 @@ impl Distributor<Parcel> for Post {
             (token @ Parcel::Token { to, .. }, _) => send(to, token),
             (stamp @ Parcel::Stamp { to, .. }, _) => send(to, stamp),
             (Parcel::Facts(facts), _) => send(0, Parcel::Facts(facts)),
+            (judged @ Parcel::Judged { .. }, _) => send(0, judged),
             (Parcel::Reached { .. }, _) => unreachable!("what is routed already is not sent again"),
             (rows @ Parcel::Rows { .. }, Address::Worker(to)) => send(to, rows),
             (Parcel::Rows { from, batch, .. }, _) => {

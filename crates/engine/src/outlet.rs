@@ -153,6 +153,8 @@ pub struct Outlet {
     oldest: Arc<Gauge>,
     share: usize,
     charges: bool,
+    /// Whether a slice may go beyond the share on the oldest tick.
+    gives_way: bool,
     tick: u64,
     is_oldest: bool,
     at_work: AtWork,
@@ -180,12 +182,25 @@ impl Outlet {
             oldest: Gauge::new(),
             share: share.unwrap_or(usize::MAX),
             charges: share.is_some(),
+            gives_way: true,
             tick: 0,
             is_oldest: false,
             at_work: AtWork::default(),
             held: None,
             waiting: Vec::new(),
         }
+    }
+
+    /// For a sink whose rows wait for a thread: so many bytes of them. The thread waits for nobody, so nothing need go beyond.
+    pub fn of_writer(mut self, share: usize) -> Self {
+        self.share = share;
+        self.gives_way = false;
+        self
+    }
+
+    /// Where bytes are counted that count towards the share.
+    pub fn gauge(&self) -> &Arc<Gauge> {
+        &self.gauge
     }
 
     /// Calls `wake` when there is room again.
@@ -300,7 +315,8 @@ impl Output for Outlet {
     }
 
     fn full(&self) -> bool {
-        self.gauge.bytes() >= self.share && !(self.is_oldest && self.oldest.bytes() == 0)
+        let beyond = self.gives_way && self.is_oldest && self.oldest.bytes() == 0;
+        self.gauge.bytes() >= self.share && !beyond
     }
 
     fn bad(&mut self, rows: BadRows) -> Result<()> {

@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use crossbeam_channel::{Receiver, Sender, TryRecvError, bounded, unbounded};
 use dataflow_core::time::{Instant as EventTime, Newest};
-use dataflow_core::{Batch, Decoded, Error, Output, Piece, Reader, Result, Source, TimeRule};
+use dataflow_core::{Decoded, Error, Output, Piece, Reader, Result, Source, TimeRule};
 use timely::scheduling::SyncActivator;
 
 use crate::abort::Abort;
@@ -54,12 +54,30 @@ struct Piecemeal {
     rights: Rights,
     /// The bytes of its rows so far.
     bytes: usize,
-    /// Where times count: the newest one of the split so far, as soon as all before the piece was read.
+    /// Where times count: the newest one of the split so far, as soon as all before the piece was judged.
     newest: Option<Newest>,
-    /// What was decoded before that.
+    /// What was decoded and is yet to be sent. Where times count, it is judged as soon as that can be done.
     waiting: VecDeque<Decoded>,
     /// Whether all was decoded.
     read: bool,
+}
+
+impl Piecemeal {
+    /// Judges what waits to be.
+    fn judge(&mut self, newest: Newest, rule: &TimeRule) -> Result<()> {
+        let newest = self.newest.insert(newest);
+        self.waiting
+            .iter_mut()
+            .try_for_each(|decoded| judge(decoded, newest, rule))
+    }
+
+    fn push(&mut self, mut decoded: Decoded, rule: Option<&TimeRule>) -> Result<()> {
+        if let (Some(rule), Some(newest)) = (rule, &mut self.newest) {
+            judge(&mut decoded, newest, rule)?;
+        }
+        self.waiting.push_back(decoded);
+        Ok(())
+    }
 }
 
 /// The reading operator of one source on one worker.
@@ -121,7 +139,7 @@ impl ReadingOperator {
     /// Runs once.
     pub fn activate(&mut self, activation: &mut Activation<'_>) {
         let (ticks, end, tokens) = (&mut self.ticks, &mut self.end, &self.tokens);
-        let (stamped, marks) = (&mut Vec::new(), &mut Vec::new());
+        let (stamps, marks) = (&mut Vec::new(), &mut Vec::new());
         activation.drain(0, &mut |tick, rights, parcel| match parcel {
             Parcel::Token { piece, newest, .. } => {
                 let piecemeal = Piecemeal {
@@ -137,12 +155,7 @@ impl ReadingOperator {
                     let _ = tokens.send((tick, *piece));
                 }
             }
-            Parcel::Stamp { tick, newest, .. } => {
-                if let Some(piece) = ticks.get_mut(&tick) {
-                    piece.newest = Some(newest);
-                    stamped.push(tick);
-                }
-            }
+            Parcel::Stamp { tick, newest, .. } => stamps.push((tick, newest)),
             Parcel::Watermark { time, pulse, .. } => marks.push((rights(), time, pulse)),
             Parcel::End { .. } => *end = Some((tick, rights())),
             _ => {}
@@ -153,8 +166,8 @@ impl ReadingOperator {
         let abort = Arc::clone(&self.setup.abort);
         let id = Arc::clone(&self.setup.id);
         let work = || {
-            for tick in stamped.drain(..) {
-                self.release(activation, tick)?;
+            for (tick, newest) in stamps.drain(..) {
+                self.stamp(activation, tick, newest)?;
             }
             self.pass_on(activation)
         };
@@ -176,47 +189,95 @@ impl ReadingOperator {
 
     /// Sends what was decoded; true if there may be more.
     fn pass_on(&mut self, activation: &mut Activation<'_>) -> Result<bool> {
-        for _ in 0..FUEL {
+        let mut sent = 0;
+        while sent < FUEL {
+            let received = self.receive(activation)?;
+            match self.ready() {
+                Some(tick) => self.send_next(activation, tick)?,
+                None if received => continue,
+                None => return Ok(false),
+            }
+            sent += 1;
+        }
+        Ok(true)
+    }
+
+    /// Takes what was decoded, if nothing is ready to be sent. Where other workers read the same splits and may judge their rows only
+    /// when those before them were seen, everything is taken at once: they are not to wait for this worker's other work.
+    fn receive(&mut self, activation: &mut Activation<'_>) -> Result<bool> {
+        let eager = self.setup.time.is_some() && self.start.workers > 1;
+        let mut received = false;
+        while eager || self.ready().is_none() {
             match self.decoded.try_recv() {
                 Ok(FromThread::Some(tick, decoded)) => {
-                    let Some(piece) = self.ticks.get_mut(&tick) else {
-                        continue;
-                    };
-                    if self.setup.time.is_some() && piece.newest.is_none() {
-                        piece.waiting.push_back(decoded);
-                    } else {
-                        self.send(activation, tick, decoded)?;
+                    if let Some(piece) = self.ticks.get_mut(&tick) {
+                        piece.push(decoded, self.setup.time.as_ref())?;
                     }
                 }
                 Ok(FromThread::End(tick)) => {
                     if let Some(piece) = self.ticks.get_mut(&tick) {
                         piece.read = true;
                     }
+                    self.tell_newest(activation, tick);
                     self.close(activation, tick);
                 }
-                Err(TryRecvError::Empty | TryRecvError::Disconnected) => return Ok(false),
+                Err(TryRecvError::Empty | TryRecvError::Disconnected) => break,
             }
+            received = true;
         }
-        Ok(true)
+        Ok(received)
     }
 
-    /// Sends what waited for the newest time before it.
-    fn release(&mut self, activation: &mut Activation<'_>, tick: u64) -> Result<()> {
-        while let Some(decoded) = self.next_waiting(tick) {
+    /// The oldest tick of which something may be sent.
+    fn ready(&self) -> Option<u64> {
+        let mut ticks = self.ticks.iter();
+        let ready = |piece: &Piecemeal| self.may_go(piece) && !piece.waiting.is_empty();
+        ticks.find_map(|(tick, piece)| ready(piece).then_some(*tick))
+    }
+
+    /// Whether the rows of a piece are not waiting to be judged.
+    fn may_go(&self, piece: &Piecemeal) -> bool {
+        self.setup.time.is_none() || piece.newest.is_some()
+    }
+
+    /// Learns the newest time before a piece.
+    fn stamp(&mut self, activation: &mut Activation<'_>, tick: u64, newest: Newest) -> Result<()> {
+        if let (Some(piece), Some(rule)) = (self.ticks.get_mut(&tick), &self.setup.time) {
+            piece.judge(newest, rule)?;
+        }
+        self.tell_newest(activation, tick);
+        self.close(activation, tick);
+        Ok(())
+    }
+
+    /// Tells the desk of a piece that was decoded and judged: the next one of its split may be judged, by whoever reads it.
+    fn tell_newest(&self, activation: &mut Activation<'_>, tick: u64) {
+        let Some(piece) = self.ticks.get(&tick) else {
+            return;
+        };
+        if let (true, Some(newest)) = (piece.read, piece.newest) {
+            let port = self.setup.facts;
+            send(
+                &mut activation.outputs[port],
+                &piece.rights[port],
+                Parcel::Judged { tick, newest },
+            );
+        }
+    }
+
+    /// Sends the next rows of a piece.
+    fn send_next(&mut self, activation: &mut Activation<'_>, tick: u64) -> Result<()> {
+        let piece = self.ticks.get_mut(&tick);
+        if let Some(decoded) = piece.and_then(|piece| piece.waiting.pop_front()) {
             self.send(activation, tick, decoded)?;
         }
         self.close(activation, tick);
         Ok(())
     }
 
-    fn next_waiting(&mut self, tick: u64) -> Option<Decoded> {
-        self.ticks.get_mut(&tick)?.waiting.pop_front()
-    }
-
     /// Tells the desk of a piece that was read and sent.
     fn close(&mut self, activation: &mut Activation<'_>, tick: u64) {
-        let waits = self.setup.time.is_some();
-        let done = |piece: &Piecemeal| piece.read && !(waits && piece.newest.is_none());
+        let done = |piece: &Piecemeal| piece.read && piece.waiting.is_empty() && self.may_go(piece);
         if !self.ticks.get(&tick).is_some_and(done) {
             return;
         }
@@ -225,7 +286,6 @@ impl ReadingOperator {
                 tick,
                 worker: self.start.worker,
                 bytes: piece.bytes,
-                newest: piece.newest,
             };
             let port = self.setup.facts;
             send(
@@ -252,10 +312,7 @@ impl ReadingOperator {
         self.outlet.count_rows(Some(0), good + decoded.bad.len());
         find_bad(&mut decoded);
         self.outlet.bad(decoded.bad)?;
-        for (port, mut batch) in decoded.batches {
-            if let (Some(rule), Some(newest), 0) = (&self.setup.time, &mut piece.newest, port) {
-                batch = judged(batch, newest, rule)?;
-            }
+        for (port, batch) in decoded.batches {
             let size = batch.bytes();
             piece.bytes += size;
             counters
@@ -309,15 +366,21 @@ impl ReadingOperator {
     }
 }
 
-/// The batch with the horizons of its rows.
-fn judged(batch: Batch, newest: &mut Newest, rule: &TimeRule) -> Result<Batch> {
-    let Some(times) = batch.times().cloned() else {
-        return Err(Error::internal(
-            "rows of a source with event time came without",
-        ));
-    };
-    let horizons = newest.see(times.at(), rule);
-    Ok(batch.with_times(Some(times.with_horizons(horizons))))
+/// Puts the horizons of rows beside them.
+fn judge(decoded: &mut Decoded, newest: &mut Newest, rule: &TimeRule) -> Result<()> {
+    let main = decoded.batches.iter_mut().filter(|(port, _)| *port == 0);
+    for (_, batch) in main {
+        let Some(times) = batch.times().cloned() else {
+            return Err(Error::internal(
+                "rows of a source with event time came without",
+            ));
+        };
+        let horizons = newest.see(times.at(), rule);
+        *batch = batch
+            .clone()
+            .with_times(Some(times.with_horizons(horizons)));
+    }
+    Ok(())
 }
 
 /// Says of bad rows where they stand among all that were decoded, good and bad.

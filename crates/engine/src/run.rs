@@ -20,6 +20,7 @@ use timely::dataflow::operators::{Concatenate, ConnectLoop, Feedback};
 use timely::worker::Worker;
 
 use crate::abort::{Abort, from_panic, lock};
+use crate::beside::{self, Beside, BesideSetup};
 use crate::demand::Demand;
 use crate::desk::{Desk, DeskSetup, DeskSource};
 use crate::fabric::{Parcels, Shape, Start, operator};
@@ -447,13 +448,17 @@ fn pulses(plan: &Plan) -> Vec<(usize, Duration)> {
 }
 
 fn outlet(shared: &Shared, job: &Operator) -> Outlet {
-    Outlet::new(
+    let outlet = Outlet::new(
         Arc::clone(&shared.policies[job.node]),
         Arc::clone(&shared.names),
         Arc::clone(&shared.metrics),
         (job.wanted.clone(), job.errors),
         job.amplifies.then_some(shared.shares.amplifying),
-    )
+    );
+    match job.job {
+        Job::Write(_) => outlet.of_writer(shared.shares.waiting.clamp(1, beside::AHEAD)),
+        _ => outlet,
+    }
 }
 
 fn build_reader<'s>(
@@ -505,15 +510,20 @@ fn build_stage<'s>(
         connected: true,
     };
     operator(scope, shape, |start| {
-        let stage = make_stage(shared, job, &start);
-        let mut stage =
-            StageOperator::new(stage_setup(shared, job), stage, outlet(shared, job), start);
+        let outlet = outlet(shared, job);
+        let stage = make_stage(shared, job, &start, outlet.gauge());
+        let mut stage = StageOperator::new(stage_setup(shared, job), stage, outlet, start);
         move |activation| stage.activate(activation)
     })
 }
 
 /// The stage of this worker, or none where all rows go to another.
-fn make_stage(shared: &Arc<Shared>, job: &Operator, start: &Start) -> Option<Box<dyn Stage>> {
+fn make_stage(
+    shared: &Arc<Shared>,
+    job: &Operator,
+    start: &Start,
+    gauge: &Arc<Gauge>,
+) -> Option<Box<dyn Stage>> {
     if matches!(job.address, Some(Address::Worker(to)) if to != start.worker) {
         return None;
     }
@@ -535,11 +545,26 @@ fn make_stage(shared: &Arc<Shared>, job: &Operator, start: &Start) -> Option<Box
                 shares_stdout: shared.plan.printing() > 1,
             };
             let prepared = Arc::clone(&shared.prepared);
-            let writing = Writing::new(job.node, Arc::clone(id), sink.open(&context), prepared)?;
+            let writer = sink.open(&context).and_then(|writer| match start.workers {
+                // Whoever asks for one worker wants one thread to do the work.
+                1 => Ok(writer),
+                _ => Ok(Box::new(Beside::new(writer, beside_setup(shared, job, gauge))?) as _),
+            });
+            let writing = Writing::new(job.node, Arc::clone(id), writer, prepared)?;
             Ok(Box::new(writing) as Box<dyn Stage>)
         }
         Job::Read(_) => Err(Error::internal("a reader is no stage")),
     })
+}
+
+fn beside_setup(shared: &Arc<Shared>, job: &Operator, gauge: &Arc<Gauge>) -> BesideSetup {
+    BesideSetup {
+        node: job.node,
+        id: Arc::clone(&shared.plan.nodes[job.node].id),
+        gauge: Arc::clone(gauge),
+        abort: Arc::clone(&shared.abort),
+        metrics: Arc::clone(&shared.metrics),
+    }
 }
 
 fn stage_setup(shared: &Arc<Shared>, job: &Operator) -> StageSetup {

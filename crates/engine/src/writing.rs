@@ -84,13 +84,15 @@ pub fn unless_closed<T>(done: Result<T>) -> Result<Option<T>> {
 }
 
 impl Stage for Writing {
-    fn on_batch(&mut self, batch: Batch, _: &mut dyn Output) -> Result<Flow> {
+    fn on_batch(&mut self, batch: Batch, out: &mut dyn Output) -> Result<Flow> {
         if let Some(writer) = self.writer.as_mut()
             && unless_closed(writer.write(&batch))?.is_none()
         {
             self.writer = None;
         }
         Ok(match self.writer {
+            // Called again when there is room.
+            Some(_) if out.full() => Flow::More,
             Some(_) => Flow::Ready,
             None => Flow::Done,
         })
