@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use dataflow::report::{grouped, size};
-use dataflow::{ComponentNumbers, Snapshot};
+use dataflow::{ComponentNumbers, Numbers};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 /// How often the line moves on a terminal.
@@ -38,7 +38,7 @@ pub fn clear() {
 }
 
 /// How often it wants to be called, and what is called.
-type Hook = (Duration, Box<dyn FnMut(&Snapshot) + Send>);
+type Hook = (Duration, Box<dyn FnMut(&Numbers) + Send>);
 
 /// A progress hook, and how often it wants to be called. None with `--quiet`.
 pub fn hook(quiet: bool) -> Option<Hook> {
@@ -74,7 +74,7 @@ pub fn hook(quiet: bool) -> Option<Hook> {
 }
 
 /// The run in one line.
-fn line(numbers: &Snapshot) -> String {
+fn line(numbers: &Numbers) -> String {
     let sources = numbers
         .components
         .iter()
@@ -91,7 +91,7 @@ fn line(numbers: &Snapshot) -> String {
 }
 
 /// What is still to be done when everything was read.
-fn phase(numbers: &Snapshot) -> Option<String> {
+fn phase(numbers: &Numbers) -> Option<String> {
     let unfinished = || numbers.components.iter().filter(|c| !c.finished);
     if unfinished().any(|c| c.label.family == "source") {
         return None;
@@ -148,7 +148,7 @@ mod tests {
     use super::*;
     use dataflow::{Label, Metrics};
 
-    fn numbers() -> Snapshot {
+    fn numbers() -> Numbers {
         let label = |(id, family): (&str, &'static str)| Label {
             id: id.into(),
             type_name: "any".into(),
@@ -156,7 +156,7 @@ mod tests {
             ports: vec![String::new()],
         };
         let labels = [("in", "source"), ("sorted", "transform"), ("out", "sink")];
-        Metrics::new(labels.map(label).to_vec()).snapshot()
+        Metrics::new(labels.map(label).to_vec()).numbers()
     }
 
     #[test]

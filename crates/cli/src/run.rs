@@ -51,7 +51,7 @@ pub fn run(options: &Run, arguments: &Arguments) -> Result<(), Failure> {
     let finished = running.finish();
     progress::clear();
     if let Some(file) = &options.metrics_file {
-        let text = prometheus::text(&pipeline.checked().plan.name, &metrics.snapshot());
+        let text = prometheus::text(&pipeline.checked().plan.name, &metrics.numbers());
         write_whole(file, &text)?;
     }
     let report = finished.map_err(redact)?;

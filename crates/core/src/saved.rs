@@ -38,6 +38,21 @@ pub struct Saved {
     pub runs: BTreeMap<&'static str, Vec<(Arc<dyn Spilled>, u64)>>,
 }
 
+impl Saved {
+    /// Writes all of it elsewhere.
+    pub fn give(self, into: &mut dyn Save) {
+        let values = self.values.into_iter();
+        values.for_each(|(name, value)| into.value(name, value));
+        for (name, batches) in self.rows {
+            batches.into_iter().for_each(|batch| into.rows(name, batch));
+        }
+        for (name, runs) in self.runs {
+            runs.iter()
+                .for_each(|(run, taken)| into.run(name, run, *taken));
+        }
+    }
+}
+
 impl Save for Saved {
     fn value(&mut self, name: &'static str, value: Value) {
         self.values.insert(name, value);

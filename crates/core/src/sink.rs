@@ -4,6 +4,7 @@ use std::io::Write;
 use std::path::{Component, Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
+use crate::saved::{Restored, Save};
 use crate::{Batch, Result};
 
 /// Where rows go, checked: nothing has been created yet.
@@ -13,6 +14,16 @@ pub trait Sink: Send + Sync {
     /// # Errors
     /// When the place cannot be written to.
     fn open(&self, context: &SinkContext) -> Result<Box<dyn Writer>>;
+
+    /// Goes on with what a writer of an earlier run has written, if that left something to go on with: cuts it back to where it was then.
+    /// Called in place of `open`.
+    ///
+    /// # Errors
+    /// When what was written is gone, or cannot be gone on with.
+    fn resume(&self, context: &SinkContext, from: &Restored<'_>) -> Result<Box<dyn Writer>> {
+        let _ = from;
+        self.open(context)
+    }
 
     /// Where its rows appear, for the check that no two sinks get in each other's way.
     fn targets(&self) -> Vec<Target> {
@@ -72,6 +83,15 @@ pub trait Writer: Send {
     /// # Errors
     /// When they cannot be written (a full disk), or not in this form.
     fn write(&mut self, batch: &Batch) -> Result<()>;
+
+    /// Writes down where it is, so that another run can go on from here. What was written so far is made durable.
+    ///
+    /// # Errors
+    /// When that fails.
+    fn save(&mut self, into: &mut dyn Save) -> Result<()> {
+        let _ = into;
+        Ok(())
+    }
 
     /// Everything was written: makes it durable under a temporary name.
     ///

@@ -1,5 +1,6 @@
 //! A stage: the part of a transform that runs on one worker, fed with batches, writing to ports.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use arrow_schema::SchemaRef;
@@ -232,4 +233,10 @@ pub trait Spilled: Send + Sync {
     /// # Errors
     /// When it cannot be opened.
     fn read(&self) -> Result<Box<dyn Run>>;
+
+    /// Lets the file stay when this is dropped, for somebody else to remove it, and tells which one it is; none where runs are in no
+    /// files.
+    fn keep(&self) -> Option<PathBuf> {
+        None
+    }
 }

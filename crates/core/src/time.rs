@@ -5,6 +5,7 @@
 //! row that is older than its horizon. So lateness is a matter of the data alone, and judged before any filter.
 
 use arrow_buffer::ScalarBuffer;
+use serde::{Deserialize, Serialize};
 
 /// Nanoseconds since 1970, UTC.
 pub type Instant = i64;
@@ -109,7 +110,7 @@ pub struct TimeRule {
 pub const BELIEVED: u32 = 16;
 
 /// The newest time of a split so far. It is carried from piece to piece, in the split's order.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Newest {
     believed: Option<Instant>,
     /// A jump that is not believed yet: its first time, the newest one near it, and how many rows in a row were near it.

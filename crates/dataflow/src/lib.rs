@@ -54,7 +54,7 @@ pub use server::MetricsServer;
 /// The vocabulary that custom components are written in.
 pub use dataflow_core as core;
 pub use dataflow_core::{Error, Result};
-pub use dataflow_engine::{ComponentNumbers, Label, Metrics, Report, Snapshot, Stop};
+pub use dataflow_engine::{ComponentNumbers, Label, Metrics, Numbers, Report, Stop};
 pub use dataflow_expressions::{Expression, reference as expression_reference};
 /// What is known of a pipeline beyond running it: graphs, explanations, schemas, the manual.
 pub use dataflow_pipeline as describe;

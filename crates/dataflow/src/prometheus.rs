@@ -1,7 +1,7 @@
 //! The numbers of a run as Prometheus reads them: a fold over a snapshot, so nothing global is touched.
 
 use dataflow_engine::metrics::{LATENCY_SECONDS, LatencyNumbers};
-use dataflow_engine::{BadCount, ComponentNumbers, Snapshot};
+use dataflow_engine::{BadCount, ComponentNumbers, Numbers};
 use prometheus::proto::{
     Bucket, Counter, Gauge, Histogram, LabelPair, Metric, MetricFamily, MetricType,
 };
@@ -10,7 +10,7 @@ use prometheus::{Encoder, TextEncoder};
 use crate::machine;
 
 /// The numbers in Prometheus' text format.
-pub fn text(pipeline: &str, numbers: &Snapshot) -> String {
+pub fn text(pipeline: &str, numbers: &Numbers) -> String {
     let mut families = component_families(pipeline, numbers);
     families.extend(run_families(pipeline, numbers));
     families.extend(process_families());
@@ -95,7 +95,7 @@ const COMPONENT: [(&str, &str, bool, Read); 12] = [
     ),
 ];
 
-fn component_families(pipeline: &str, numbers: &Snapshot) -> Vec<MetricFamily> {
+fn component_families(pipeline: &str, numbers: &Numbers) -> Vec<MetricFamily> {
     let mut families: Vec<MetricFamily> = COMPONENT
         .iter()
         .map(|(name, help, counts, read)| {
@@ -138,7 +138,7 @@ fn component_families(pipeline: &str, numbers: &Snapshot) -> Vec<MetricFamily> {
 fn by_reason(
     name: &str,
     help: &str,
-    (pipeline, numbers): (&str, &Snapshot),
+    (pipeline, numbers): (&str, &Numbers),
     read: fn(&BadCount) -> u64,
 ) -> MetricFamily {
     let of = |c: &ComponentNumbers, reason: &str, count: u64| {
@@ -157,7 +157,7 @@ fn by_reason(
 }
 
 /// Named outputs; the main one is what is left of all rows.
-fn by_port(pipeline: &str, numbers: &Snapshot) -> MetricFamily {
+fn by_port(pipeline: &str, numbers: &Numbers) -> MetricFamily {
     let metrics = numbers.components.iter().flat_map(|c| {
         let named = c.rows_by_port.iter().filter(|(port, _)| !port.is_empty());
         named.map(move |(port, rows)| {
@@ -177,7 +177,7 @@ fn by_port(pipeline: &str, numbers: &Snapshot) -> MetricFamily {
 }
 
 /// How far components are in event time; those that do not go by it, or have not begun, are not there.
-fn watermarks(pipeline: &str, numbers: &Snapshot) -> [MetricFamily; 2] {
+fn watermarks(pipeline: &str, numbers: &Numbers) -> [MetricFamily; 2] {
     let now = machine::now();
     let of = |read: &dyn Fn(f64) -> f64| {
         let known = numbers.components.iter().filter_map(|c| {
@@ -202,7 +202,7 @@ fn watermarks(pipeline: &str, numbers: &Snapshot) -> [MetricFamily; 2] {
     ]
 }
 
-fn latencies(pipeline: &str, numbers: &Snapshot) -> MetricFamily {
+fn latencies(pipeline: &str, numbers: &Numbers) -> MetricFamily {
     let metrics = numbers.components.iter().map(|c| {
         let mut metric = Metric::from_label(labels(pipeline, c, None));
         metric.set_histogram(histogram(&c.latency));
@@ -236,7 +236,7 @@ fn histogram(latency: &LatencyNumbers) -> Histogram {
     histogram
 }
 
-fn run_families(pipeline: &str, numbers: &Snapshot) -> Vec<MetricFamily> {
+fn run_families(pipeline: &str, numbers: &Numbers) -> Vec<MetricFamily> {
     let one = |value: f64| vec![metric(false, value, vec![label("pipeline", pipeline)])];
     let build = vec![
         label("pipeline", pipeline),
@@ -362,10 +362,10 @@ mod tests {
             ports: vec![String::new(), "metadata".into()],
         };
         let metrics = Metrics::new(vec![label]);
-        let before = text("fleet", &metrics.snapshot());
+        let before = text("fleet", &metrics.numbers());
         assert!(!before.contains("watermark"), "{before}");
         metrics.of(0).reached.at(1_500_000_000);
-        let text = text("fleet", &metrics.snapshot());
+        let text = text("fleet", &metrics.numbers());
         let line =
             "dataflow_rows_out_total{component=\"cells\",pipeline=\"fleet\",type=\"file\"} 0";
         assert!(text.lines().any(|l| l == line), "{text}");
@@ -400,7 +400,7 @@ mod tests {
             let took = std::time::Duration::from_millis(milliseconds);
             metrics.of(0).latency.count(took);
         }
-        let text = text("fleet", &metrics.snapshot());
+        let text = text("fleet", &metrics.numbers());
         let labels = "{component=\"cells\",pipeline=\"fleet\",type=\"file\"";
         for end in [
             format!("_bucket{labels},le=\"0.001\"}} 1"),

@@ -9,14 +9,14 @@ use std::time::Duration;
 
 use dataflow_core::plan::{Plan, PortIndex, Work};
 use dataflow_core::{Error, Result};
-use dataflow_engine::{Metrics, Report, Run, Settings, Snapshot, Stop};
+use dataflow_engine::{Metrics, Numbers, Report, Run, Settings, Stop};
 use dataflow_pipeline::Checked;
 
 use crate::machine;
 use crate::pull::{Batches, pull};
 
 /// Something that is called now and then with the numbers of the run.
-pub type Progress = Box<dyn FnMut(&Snapshot) + Send>;
+pub type Progress = Box<dyn FnMut(&Numbers) + Send>;
 
 /// How a pipeline is run; what is not given here comes from its file. None of this changes the result.
 #[derive(Default)]
@@ -184,6 +184,7 @@ fn settings(checked: &Checked, options: &Options) -> Settings {
         workers => workers,
     };
     Settings {
+        state: None,
         workers,
         memory: options.memory.unwrap_or(written.memory.0 as usize),
         batch_rows: written.batch_rows,
@@ -247,8 +248,8 @@ fn report_progress(
 ) -> JoinHandle<()> {
     std::thread::spawn(move || {
         while running.recv_timeout(every) == Err(crossbeam_channel::RecvTimeoutError::Timeout) {
-            progress(&metrics.snapshot());
+            progress(&metrics.numbers());
         }
-        progress(&metrics.snapshot());
+        progress(&metrics.numbers());
     })
 }

@@ -69,7 +69,7 @@ impl Drop for MetricsServer {
 fn answer(request: tiny_http::Request, pipeline: &str, metrics: &Metrics) {
     let (status, body) = match (request.method(), request.url()) {
         (Method::Get | Method::Head, "/metrics") => {
-            (200, prometheus::text(pipeline, &metrics.snapshot()))
+            (200, prometheus::text(pipeline, &metrics.numbers()))
         }
         (Method::Get | Method::Head, "/healthz" | "/readyz") => (200, "ok\n".to_string()),
         (Method::Get | Method::Head, _) => (404, "try /metrics, /healthz or /readyz\n".to_string()),

@@ -10,6 +10,7 @@ use std::time::Instant;
 
 use crossbeam_channel::{Receiver, Sender, unbounded};
 use dataflow_core::memory::Gauge;
+use dataflow_core::saved::{Save, Saved};
 use dataflow_core::sink::Receipt;
 use dataflow_core::{Batch, Error, Result, Writer};
 
@@ -21,6 +22,13 @@ pub const AHEAD: usize = 4 << 20;
 
 /// The thread's end: its writer with everything written, or why not.
 type Written = Result<Box<dyn Writer>>;
+
+/// What the thread is to do.
+enum Order {
+    Write(Batch),
+    /// To say where it is.
+    Save(Sender<Result<Saved>>),
+}
 
 /// What the thread needs to know.
 pub struct BesideSetup {
@@ -39,7 +47,7 @@ pub struct BesideSetup {
 /// A writer that writes elsewhere. Errors are told with a later batch than the one that they are about, or when it prepares.
 pub struct Beside {
     gauge: Arc<Gauge>,
-    batches: Option<Sender<Batch>>,
+    orders: Option<Sender<Order>>,
     thread: Option<JoinHandle<Written>>,
     /// The writer, when everything was written.
     writer: Option<Box<dyn Writer>>,
@@ -51,7 +59,7 @@ impl Beside {
     /// # Errors
     /// When the system has no thread left.
     pub fn new(writer: Box<dyn Writer>, setup: BesideSetup) -> Result<Self> {
-        let (batches, waiting) = unbounded();
+        let (orders, waiting) = unbounded();
         let gauge = Arc::clone(&setup.gauge);
         let thread = std::thread::Builder::new()
             .name(format!("write {}", setup.id))
@@ -59,7 +67,7 @@ impl Beside {
             .map_err(|error| Error::resource(format!("cannot start a writing thread: {error}")))?;
         Ok(Self {
             gauge,
-            batches: Some(batches),
+            orders: Some(orders),
             thread: Some(thread),
             writer: None,
         })
@@ -67,7 +75,7 @@ impl Beside {
 
     /// Waits for the thread to write what it has.
     fn written(&mut self) -> Result<&mut Box<dyn Writer>> {
-        self.batches = None;
+        self.orders = None;
         if let Some(thread) = self.thread.take() {
             let written = thread.join();
             let writer = written.unwrap_or_else(|panic| Err(from_panic(panic.as_ref())))?;
@@ -81,14 +89,24 @@ impl Beside {
 /// Writes until nothing more comes. A run that is being stopped makes nothing visible, so the rest need not be written.
 fn write_all(
     mut writer: Box<dyn Writer>,
-    batches: &Receiver<Batch>,
+    orders: &Receiver<Order>,
     setup: &BesideSetup,
 ) -> Written {
     let counters = setup.metrics.of(setup.node);
-    for batch in batches {
+    for order in orders {
         if setup.abort.is_raised() {
             break;
         }
+        let batch = match order {
+            Order::Write(batch) => batch,
+            Order::Save(answer) => {
+                let mut saved = Saved::default();
+                let done = writer.save(&mut saved);
+                // Whoever asked may be gone.
+                let _ = answer.send(done.map(|()| saved));
+                continue;
+            }
+        };
         let began = Instant::now();
         writer.write(&batch)?;
         let took = began.elapsed().as_nanos() as u64;
@@ -101,12 +119,23 @@ impl Writer for Beside {
     fn write(&mut self, batch: &Batch) -> Result<()> {
         let charge = Arc::new(self.gauge.charge(batch.bytes()));
         let batch = batch.clone().with_charge(Some(charge));
-        let batches = self.batches.as_ref();
-        if batches.is_some_and(|batches| batches.send(batch).is_ok()) {
+        let orders = self.orders.as_ref();
+        if orders.is_some_and(|orders| orders.send(Order::Write(batch)).is_ok()) {
             return Ok(());
         }
         // The thread is gone, so it has failed.
         self.written().map(|_| ())
+    }
+
+    fn save(&mut self, into: &mut dyn Save) -> Result<()> {
+        let (answer, saved) = unbounded();
+        let orders = self.orders.as_ref();
+        let asked = orders.is_some_and(|orders| orders.send(Order::Save(answer)).is_ok());
+        if let (true, Ok(saved)) = (asked, saved.recv()) {
+            saved?.give(into);
+            return Ok(());
+        }
+        self.written()?.save(into)
     }
 
     fn prepare(&mut self) -> Result<Receipt> {

@@ -82,6 +82,14 @@ impl Clock {
         }
     }
 
+    /// Goes on where an earlier run was in a split.
+    pub fn resume(&mut self, split: usize, newest: Newest) {
+        self.splits[split].newest = newest;
+        let reached = newest.horizon(&self.rule);
+        self.furthest = reached.max(self.furthest);
+        self.reach(split, reached);
+    }
+
     fn reach(&mut self, split: usize, time: Instant) {
         let progress = &mut self.splits[split];
         if time > progress.reached && self.least.remove(&(progress.reached, split)) {

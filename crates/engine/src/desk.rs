@@ -29,6 +29,8 @@ use crate::fabric::{Activation, Start, send};
 use crate::message::Parcel;
 use crate::metrics::Metrics;
 use crate::outlet::BadRowPolicy;
+use crate::positions::{Position, Progress, SourcePosition};
+use crate::snapshots::{Snapshots, first_of};
 
 /// Pieces cut ahead of admission, per source.
 const CUT_AHEAD: usize = 2;
@@ -51,6 +53,8 @@ pub struct DeskSource {
     pub time: Option<SourceTime>,
     /// The sources that are read to their end before it begins.
     pub behind: Vec<usize>,
+    /// How far an earlier run read each of its splits.
+    pub from: BTreeMap<usize, Position>,
 }
 
 /// What the desk needs to know.
@@ -73,10 +77,25 @@ pub struct DeskSetup {
     pub open_files: usize,
     /// The components that write early results, and how often.
     pub pulses: Vec<(usize, Duration)>,
+    /// Where snapshots go, and how often there is to be one.
+    pub snapshots: Option<(Arc<Snapshots>, Duration)>,
 }
 
 /// Runs the desk again, from any thread.
 type Wake = Arc<Mutex<SyncActivator>>;
+
+/// What the desk is doing about snapshots.
+#[derive(Clone, Copy, PartialEq)]
+enum Cutting {
+    /// Nothing, until the next one is due.
+    Until(WallTime),
+    /// Waiting until everything before this tick has been read.
+    Before(u64),
+    /// Waiting until the snapshot is durable.
+    Durable,
+    /// Everything has been read, and the last snapshot is durable.
+    Over,
+}
 
 enum Cut {
     /// What is known of the times of the splits before they are read.
@@ -101,6 +120,8 @@ struct Open {
     ended: bool,
     /// The tick of its end, once that was sent.
     end: Option<u64>,
+    /// How far it has been read, for snapshots.
+    progress: Progress,
     /// The worker that reads the piece admitted last.
     last_reader: usize,
 }
@@ -174,6 +195,8 @@ pub struct Desk {
     watermarks: BTreeMap<usize, Instant>,
     /// When each component is to write early results.
     due: Vec<WallTime>,
+    epoch: u64,
+    cutting: Cutting,
     alarm: Option<Alarm>,
     start: Start,
 }
@@ -195,8 +218,13 @@ impl Desk {
                     false => bounded(CUT_AHEAD),
                 };
                 let (splits, asked) = unbounded();
-                let clock =
-                    |time: SourceTime| Clock::new(time.rule, source.splits.len(), setup.open_files);
+                let clock = |time: SourceTime| {
+                    let mut clock = Clock::new(time.rule, source.splits.len(), setup.open_files);
+                    for (split, position) in &source.from {
+                        clock.resume(*split, position.newest);
+                    }
+                    clock
+                };
                 open.push(Open {
                     node: source.node,
                     right: Some(right),
@@ -208,6 +236,7 @@ impl Desk {
                     next: None,
                     ended: false,
                     end: None,
+                    progress: Progress::from(source.from.clone()),
                     last_reader: 0,
                 });
                 threads.extend(spawn_cutter(
@@ -218,8 +247,15 @@ impl Desk {
                 ));
             }
             let idle = |source: &DeskSource| source.time.is_some_and(|t| t.rule.idle.is_some());
-            if setup.sources.iter().any(idle) || !setup.pulses.is_empty() {
+            let by_clock = !setup.pulses.is_empty() || setup.snapshots.is_some();
+            if setup.sources.iter().any(idle) || by_clock {
                 alarm = Some(Alarm::new(Arc::clone(&wake)));
+            }
+            if let Some((snapshots, _)) = &setup.snapshots {
+                let wake = Arc::clone(&wake);
+                snapshots.wake_with(move || {
+                    let _ = lock(&wake).activate();
+                });
             }
             setup.demand.wake_with(move || {
                 let _ = lock(&wake).activate();
@@ -231,6 +267,8 @@ impl Desk {
             .map(|(_, every)| WallTime::now() + *every);
         Self {
             due: due.collect(),
+            epoch: 0,
+            cutting: Cutting::Until(WallTime::now()),
             setup,
             open,
             threads,
@@ -246,7 +284,7 @@ impl Desk {
 
     /// Runs once. Input 0 is everybody's progress, input 1 the facts of the readers.
     pub fn activate(&mut self, activation: &mut Activation<'_>) {
-        let (in_flight, to_read) = (&mut self.in_flight, &mut self.to_read);
+        let (in_flight, to_read, open) = (&mut self.in_flight, &mut self.to_read, &mut self.open);
         let mut judged = Vec::new();
         activation.drain(0, &mut |_, _, _| {});
         activation.drain(1, &mut |_, _, parcel| match parcel {
@@ -255,6 +293,8 @@ impl Desk {
                 if let Some(charge) = in_flight.get_mut(&facts.tick) {
                     charge.resize(facts.bytes);
                 }
+                let sources = open.iter_mut();
+                sources.for_each(|open| open.progress.read(facts.tick, facts.rows));
             }
             Parcel::Judged { tick, newest } => judged.push((tick, newest)),
             _ => {}
@@ -271,11 +311,16 @@ impl Desk {
             self.judge(activation.oldest(0));
         }
         for (tick, newest) in judged {
+            let sources = self.open.iter_mut();
+            sources.for_each(|open| open.progress.judged(tick, newest));
             self.stamp_next(tick, newest, activation);
         }
+        // What an earlier run knew of the time is told before the first row.
+        self.tell_time(activation);
         self.admit(activation);
         self.tell_time(activation);
         self.pulse(activation);
+        self.cut(activation);
         if let Some(alarm) = &self.alarm {
             let now = WallTime::now();
             let silent = self.open.iter().filter_map(Open::idle_at);
@@ -344,6 +389,66 @@ impl Desk {
                 }
             }
         }
+    }
+
+    /// Begins the next epoch when a snapshot is due, or when everything has been read; hands in how far that was.
+    fn cut(&mut self, activation: &mut Activation<'_>) {
+        let Some((snapshots, every)) = self.setup.snapshots.clone() else {
+            return;
+        };
+        let Some(alarm) = self.alarm.as_ref() else {
+            return;
+        };
+        let at_end = self.is_at_end();
+        match self.cutting {
+            Cutting::Until(due) if at_end || due <= WallTime::now() => {
+                self.epoch += 1;
+                self.next_tick = first_of(self.epoch);
+                self.cutting = Cutting::Before(self.next_tick);
+            }
+            Cutting::Until(due) => alarm.at(due),
+            Cutting::Before(limit) if !activation.may_come(1, limit - 1) => {
+                let facts = self.facts(limit);
+                self.cutting = Cutting::Durable;
+                if let Err(error) = snapshots.hand_in_facts(self.epoch - 1, facts) {
+                    self.setup.abort.raise(error);
+                }
+            }
+            Cutting::Durable => match snapshots.is_durable() {
+                Some(Ok(())) if at_end => {
+                    self.cutting = Cutting::Over;
+                    self.start.again.activate();
+                }
+                Some(Ok(())) => {
+                    self.cutting = Cutting::Until(WallTime::now() + every);
+                    self.start.again.activate();
+                }
+                Some(Err(error)) => self.setup.abort.raise(error),
+                None => {}
+            },
+            Cutting::Before(_) | Cutting::Over => {}
+        }
+    }
+
+    /// Whether all that there is to read has been read: the sources that have not ended are about to.
+    fn is_at_end(&self) -> bool {
+        let mut left = self.open.iter().filter(|open| open.right.is_some());
+        left.all(|open| {
+            let unwanted = self.setup.demand.is_done(open.node);
+            let reads = open.clock.as_ref().is_some_and(Clock::is_reading);
+            !reads && (unwanted || (open.ended && open.next.is_none()))
+        })
+    }
+
+    /// How far everything has been read at a tick.
+    fn facts(&mut self, limit: u64) -> serde_json::Value {
+        let sources = self.open.iter_mut().zip(&self.setup.sources);
+        let at = sources.map(|(open, source)| {
+            let position = open.progress.at(limit, &source.splits);
+            (source.id.to_string(), position)
+        });
+        let at: BTreeMap<String, SourcePosition> = at.collect();
+        serde_json::json!(at)
     }
 
     /// Tells components whose time it is to write early results, each at a tick of its own.
@@ -418,6 +523,7 @@ impl Desk {
                     }
                 }
                 Ok(Cut::SplitEnd(split)) => {
+                    open.progress.ended(split, self.next_tick);
                     if let Some(clock) = &mut open.clock {
                         clock.cut(split);
                     }
@@ -471,6 +577,11 @@ impl Desk {
         if unwanted || (open.ended && open.next.is_none()) {
             // What is still to be judged waits for stamps, which come on this stream.
             if open.clock.as_ref().is_some_and(Clock::is_reading) {
+                return false;
+            }
+            // What the ends make operators write comes behind the last snapshot.
+            let last = self.setup.snapshots.is_some() && self.cutting != Cutting::Over;
+            if last && self.is_at_end() {
                 return false;
             }
             self.end(which, activation);
@@ -531,6 +642,7 @@ impl Desk {
         self.in_flight
             .insert(tick, self.setup.gauge.charge(piece.bytes));
         let open = &mut self.open[which];
+        open.progress.admitted(tick, piece.split);
         let clock = open.clock.as_mut();
         let newest = clock.and_then(|clock| clock.admitted(piece.split, tick, to));
         if let Some(right) = &mut open.right {
@@ -592,6 +704,8 @@ fn spawn_cutter(
         names: source.splits.iter().map(|s| Arc::clone(&s.name)).collect(),
         first_split: source.first_split,
         time: source.time,
+        from: source.from.clone(),
+        unchanged: unchanged(source),
         asked,
         out,
         wake,
@@ -613,6 +727,15 @@ fn spawn_cutter(
     }
 }
 
+/// The splits that an earlier run read to their end, and that have the same size as then.
+fn unchanged(source: &DeskSource) -> BTreeSet<usize> {
+    let same = |(split, position): (&usize, &Position)| {
+        let size = source.splits.get(*split).and_then(|split| split.bytes);
+        (position.whole && size.is_some() && size == position.bytes).then_some(*split)
+    };
+    source.from.iter().filter_map(same).collect()
+}
+
 struct CutterThread {
     node: usize,
     id: Arc<str>,
@@ -621,6 +744,10 @@ struct CutterThread {
     names: Vec<Arc<str>>,
     first_split: u32,
     time: Option<SourceTime>,
+    /// How far an earlier run read each split.
+    from: BTreeMap<usize, Position>,
+    /// The splits that it read to their end, and that have the same size as then.
+    unchanged: BTreeSet<usize>,
     /// The splits of which the next piece is asked for.
     asked: Receiver<usize>,
     out: Sender<Cut>,
@@ -673,20 +800,38 @@ impl CutterThread {
         Ok(cutter)
     }
 
+    /// The next piece with rows that no earlier run has read.
+    fn next_of(&self, split: usize, cutter: &mut dyn Cutter) -> Result<Option<Piece>> {
+        let from = self.from.get(&split).map_or(0, |position| position.rows);
+        while let Some(piece) = cutter.next()? {
+            let end = piece.rows.map(|rows| piece.first.row() + rows);
+            if end.is_none_or(|end| end > from) || from == 0 {
+                return Ok(Some(piece));
+            }
+        }
+        Ok(None)
+    }
+
     fn finished(&self, split: usize) {
         tracing::debug!(component = %self.id, file = &*self.names[split], "handed out to its end");
     }
 
     fn cut_all(&self) -> Result<()> {
         for split in 0..self.names.len() {
+            if self.unchanged.contains(&split) {
+                if !self.tell(Cut::SplitEnd(split)) {
+                    return Ok(());
+                }
+                continue;
+            }
             let mut cutter = self.begin(split)?;
-            while let Some(piece) = cutter.next()? {
+            while let Some(piece) = self.next_of(split, cutter.as_mut())? {
                 if !self.tell(Cut::Piece(piece)) {
                     return Ok(());
                 }
             }
             self.finished(split);
-            if self.time.is_some() && !self.tell(Cut::SplitEnd(split)) {
+            if !self.tell(Cut::SplitEnd(split)) {
                 return Ok(());
             }
         }
@@ -697,7 +842,7 @@ impl CutterThread {
     /// Cuts the next piece of whatever split is asked for.
     fn cut_as_asked(&self) -> Result<()> {
         let mut cutters: HashMap<usize, Box<dyn Cutter>> = HashMap::new();
-        let mut finished = BTreeSet::new();
+        let mut finished = self.unchanged.clone();
         while let Ok(split) = self.asked.recv() {
             if finished.contains(&split) {
                 // Asked for before it was known that there is no more.
@@ -710,7 +855,7 @@ impl CutterThread {
                 Entry::Occupied(open) => open.into_mut(),
                 Entry::Vacant(new) => new.insert(self.begin(split)?),
             };
-            let cut = match cutter.next()? {
+            let cut = match self.next_of(split, cutter.as_mut())? {
                 Some(piece) => Cut::Piece(piece),
                 None => {
                     cutters.remove(&split);

@@ -140,9 +140,9 @@ impl Inlet {
         tick.marks.get_or_insert_with(|| vec![None; workers])[from] = Some(time);
     }
 
-    /// The oldest tick with a watermark.
-    pub fn first_mark(&self) -> Option<u64> {
-        let mut ticks = self.ticks.iter();
+    /// The oldest tick before `limit` with a watermark.
+    pub fn first_mark(&self, limit: u64) -> Option<u64> {
+        let mut ticks = self.ticks.range(..limit);
         ticks.find_map(|(tick, entry)| entry.marks.as_ref().map(|_| *tick))
     }
 
@@ -200,9 +200,16 @@ impl Inlet {
         !self.over && self.end.as_ref().is_none_or(|(end, _)| *end > tick)
     }
 
-    /// The next batch in any order, the smallest tick first.
-    pub fn any(&mut self) -> Next {
-        for (tick, entry) in &mut self.ticks {
+    /// Whether all that came before the tick `limit`, and may come, was taken.
+    pub fn is_done_before(&self, limit: u64, may_come: impl Fn(u64) -> bool) -> bool {
+        let ended = |(end, _): &(u64, Rights)| *end < limit;
+        let ends = self.end.as_ref().is_some_and(ended);
+        self.over || (!ends && !may_come(limit - 1) && self.ticks.range(..limit).next().is_none())
+    }
+
+    /// The next batch before the tick `limit` in any order, the smallest tick first.
+    pub fn any(&mut self, limit: u64) -> Next {
+        for (tick, entry) in self.ticks.range_mut(..limit) {
             if let Some(batch) = entry.queue.pop_front() {
                 return Next::Batch(*tick, Rc::clone(&entry.rights), batch);
             }
@@ -210,16 +217,23 @@ impl Inlet {
         Next::Nothing
     }
 
-    /// The next batch in the stream's order. `may_come(t)` tells whether more may still arrive at tick `t` or before.
+    /// The next batch before the tick `limit` in the stream's order. `may_come(t)` tells whether more may still arrive at tick `t` or before.
     ///
     /// # Errors
     /// When runs cannot be merged.
-    pub fn ordered(&mut self, rows: usize, may_come: impl Fn(u64) -> bool) -> Result<Next> {
+    pub fn ordered(
+        &mut self,
+        (rows, limit): (usize, u64),
+        may_come: impl Fn(u64) -> bool,
+    ) -> Result<Next> {
         loop {
             let Some(mut first) = self.ticks.first_entry() else {
                 return Ok(Next::Nothing);
             };
             let tick = *first.key();
+            if tick >= limit {
+                return Ok(Next::Nothing);
+            }
             if tick > 0 && may_come(tick - 1) {
                 return Ok(Next::Nothing);
             }
@@ -255,7 +269,7 @@ impl Inlet {
     ///
     /// Where rows stay on their worker, the others' ends are not waited for: they may come only when somebody took the rows
     /// of those workers, who in turn may be waiting to hear that this one has no more.
-    pub fn settle(&mut self, may_come: impl Fn(u64) -> bool) -> Option<(u64, Rights)> {
+    pub fn settle(&mut self, limit: u64, may_come: impl Fn(u64) -> bool) -> Option<(u64, Rights)> {
         let only = self.end.as_ref().filter(|_| self.only_ended);
         let only = only.map(|(tick, _)| *tick);
         let may_come = |tick: u64| match only {
@@ -264,7 +278,7 @@ impl Inlet {
         };
         self.forget(may_come);
         let (tick, _) = self.end.as_ref()?;
-        if self.over || may_come(*tick) || !self.ticks.is_empty() {
+        if self.over || *tick >= limit || may_come(*tick) || !self.ticks.is_empty() {
             return None;
         }
         self.over = true;

@@ -19,8 +19,10 @@ mod message;
 pub mod metrics;
 mod outlet;
 mod overruns;
+mod positions;
 mod reading;
 mod run;
+mod snapshots;
 mod spill;
 mod spool;
 mod stages;
@@ -29,5 +31,5 @@ mod writing;
 #[cfg(test)]
 mod tests;
 
-pub use metrics::{BadCount, ComponentNumbers, Label, Metrics, Snapshot};
+pub use metrics::{BadCount, ComponentNumbers, Label, Metrics, Numbers};
 pub use run::{Report, Run, Settings, Stop};

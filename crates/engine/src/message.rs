@@ -99,6 +99,8 @@ pub struct Facts {
     pub worker: usize,
     /// The bytes of its rows.
     pub bytes: usize,
+    /// How many rows of the split have been read with it, good or bad; none if it has no rows.
+    pub rows: Option<u64>,
 }
 
 impl Parcel {

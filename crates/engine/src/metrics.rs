@@ -272,12 +272,12 @@ impl Metrics {
     }
 
     /// All numbers as they are now.
-    pub fn snapshot(&self) -> Snapshot {
+    pub fn numbers(&self) -> Numbers {
         let in_flight = lock(&self.in_flight);
         let (bytes, limit) = in_flight
             .as_ref()
             .map_or((0, 0), |(gauge, limit)| (gauge.bytes() as u64, *limit));
-        Snapshot {
+        Numbers {
             seconds: self.started.elapsed().as_secs_f64(),
             in_flight_bytes: bytes,
             in_flight_limit: limit,
@@ -346,7 +346,7 @@ fn component(label: &Label, counters: &Counters) -> ComponentNumbers {
 
 /// The numbers of a run at one moment.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Snapshot {
+pub struct Numbers {
     /// Since the start.
     pub seconds: f64,
     /// Bytes admitted and not yet consumed by every sink.

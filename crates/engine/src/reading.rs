@@ -1,15 +1,18 @@
 //! Reads pieces on one worker: a thread of its own decodes, the operator sends what it decoded at the piece's tick.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
 use std::time::Instant;
 
+use arrow_array::BooleanArray;
 use crossbeam_channel::{Receiver, Sender, TryRecvError, bounded, unbounded};
 use dataflow_core::time::{Instant as EventTime, Newest};
-use dataflow_core::{Decoded, Error, Output, Piece, Reader, Result, Source, TimeRule};
+use dataflow_core::{
+    Batch, Decoded, Error, Output, Piece, Place, Reader, Result, Source, TimeRule,
+};
 use timely::scheduling::SyncActivator;
 
 use crate::abort::Abort;
@@ -38,6 +41,8 @@ pub struct ReadingSetup {
     pub time: Option<TimeRule>,
     /// How many rows a batch should have.
     pub batch_rows: usize,
+    /// How many rows of some splits, by their numbers, an earlier run has read.
+    pub from: Arc<HashMap<u32, u64>>,
     /// The switch that stops the run.
     pub abort: Arc<Abort>,
     /// The numbers.
@@ -60,6 +65,8 @@ struct Piecemeal {
     waiting: VecDeque<Decoded>,
     /// Whether all was decoded.
     read: bool,
+    /// How many rows of the split have been read, with those sent of this piece.
+    rows: Option<u64>,
 }
 
 impl Piecemeal {
@@ -113,6 +120,7 @@ impl ReadingOperator {
             abort: Arc::clone(&setup.abort),
             metrics: Arc::clone(&setup.metrics),
             node: setup.node,
+            from: Arc::clone(&setup.from),
         };
         let name = format!("read {}", setup.id);
         let thread = std::thread::Builder::new()
@@ -148,6 +156,7 @@ impl ReadingOperator {
                     newest,
                     waiting: VecDeque::new(),
                     read: false,
+                    rows: None,
                 };
                 ticks.insert(tick, piecemeal);
                 if let Some(tokens) = tokens {
@@ -286,6 +295,7 @@ impl ReadingOperator {
                 tick,
                 worker: self.start.worker,
                 bytes: piece.bytes,
+                rows: piece.rows,
             };
             let port = self.setup.facts;
             send(
@@ -307,6 +317,7 @@ impl ReadingOperator {
         };
         let rights = Rc::clone(&piece.rights);
         let counters = self.setup.metrics.of(self.setup.node);
+        piece.rows = piece.rows.max(rows_read(&decoded));
         self.outlet.at(tick, false);
         let good: usize = decoded.batches.iter().map(|(_, batch)| batch.len()).sum();
         self.outlet.count_rows(Some(0), good + decoded.bad.len());
@@ -366,6 +377,33 @@ impl ReadingOperator {
     }
 }
 
+/// How many rows of their split have been read when these have.
+fn rows_read(decoded: &Decoded) -> Option<u64> {
+    let last = |batch: &Batch| batch.places().get(batch.len().checked_sub(1)?);
+    let good = decoded.batches.iter().filter_map(|(_, batch)| last(batch));
+    let bad = decoded.bad.iter().filter_map(|row| row.place);
+    good.chain(bad).map(|place| place.row() + 1).max()
+}
+
+/// Leaves out rows that an earlier run has read: those before the row `from` of their split.
+fn without_earlier(decoded: &mut Decoded, from: &HashMap<u32, u64>) -> Result<()> {
+    let earlier = |place: Place| {
+        from.get(&place.split())
+            .is_some_and(|from| place.row() < *from)
+    };
+    decoded.bad.retain(|row| !row.place.is_some_and(earlier));
+    for (_, batch) in &mut decoded.batches {
+        let first = batch.places().get(0);
+        if first.is_some_and(earlier) {
+            let new = |row| batch.places().get(row).map(|place| !earlier(place));
+            let new: BooleanArray = (0..batch.len()).map(new).collect();
+            *batch = batch.filter(&new)?;
+        }
+    }
+    decoded.batches.retain(|(_, batch)| !batch.is_empty());
+    Ok(())
+}
+
 /// Puts the horizons of rows beside them.
 fn judge(decoded: &mut Decoded, newest: &mut Newest, rule: &TimeRule) -> Result<()> {
     let main = decoded.batches.iter_mut().filter(|(port, _)| *port == 0);
@@ -419,6 +457,7 @@ struct ReadingThread {
     abort: Arc<Abort>,
     metrics: Arc<Metrics>,
     node: usize,
+    from: Arc<HashMap<u32, u64>>,
 }
 
 impl ReadingThread {
@@ -444,7 +483,10 @@ impl ReadingThread {
         let input_bytes = piece.input_bytes;
         let mut began = Instant::now();
         reader.open(piece)?;
-        while let Some(decoded) = reader.next(self.batch_rows)? {
+        while let Some(mut decoded) = reader.next(self.batch_rows)? {
+            if !self.from.is_empty() {
+                without_earlier(&mut decoded, &self.from)?;
+            }
             let took = began.elapsed();
             counters.latency.count(took);
             counters

@@ -1,6 +1,6 @@
 //! Runs a plan: builds the same timely dataflow on every worker, steps it until it is finished, commits the sinks.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io::Write;
 use std::path::PathBuf;
 use std::sync::atomic::Ordering;
@@ -10,10 +10,13 @@ use std::time::Duration;
 use dataflow_core::error::Fault;
 use dataflow_core::memory::Gauge;
 use dataflow_core::plan::{Plan, PlanNode, Work};
+use dataflow_core::saved::{Parts, Restored};
 use dataflow_core::sink::Receipt;
 use dataflow_core::stage::{Spill, StageContext};
 use dataflow_core::transform::Emits;
-use dataflow_core::{Error, Result, SinkContext, Split, Stage};
+use dataflow_core::{Error, Result, Sink, SinkContext, Split, Stage, Writer};
+use dataflow_store::{Owner, Snapshot, Store};
+use serde::Deserialize;
 use timely::CommunicationConfig;
 use timely::dataflow::Scope;
 use timely::dataflow::operators::{Concatenate, ConnectLoop, Feedback};
@@ -26,9 +29,11 @@ use crate::desk::{Desk, DeskSetup, DeskSource};
 use crate::fabric::{Parcels, Shape, Start, operator};
 use crate::layout::{Feed, Job, Layout, Operator, OutputRef, Shares, lay_out};
 use crate::message::Address;
-use crate::metrics::{Label, Metrics, Snapshot};
+use crate::metrics::{Label, Metrics, Numbers};
 use crate::outlet::{BadRowPolicy, Outlet, SplitNames};
+use crate::positions::{Position, SourcePosition};
 use crate::reading::{ReadingOperator, ReadingSetup};
+use crate::snapshots::{Earlier, Snapshots, name_of_waiting};
 use crate::spill::{SpillFolder, SpillSpace};
 use crate::stages::{StageOperator, StageSetup};
 use crate::writing::{Prepared, PreparedSinks, Writing, check_apart, unless_closed};
@@ -48,10 +53,21 @@ pub struct Settings {
     pub spill_dir: PathBuf,
     /// Bytes that may be spilled at a time.
     pub spill_limit: Option<u64>,
+    /// Where snapshots are kept, if they are.
+    pub state: Option<StateSettings>,
     /// What sinks take as standard output.
     pub stdout: Arc<Mutex<dyn Write + Send>>,
     /// The terminal's width, if standard output is one.
     pub width: Option<usize>,
+}
+
+/// Where snapshots are kept, and how often there is to be one.
+#[derive(Clone, Debug)]
+pub struct StateSettings {
+    /// The folder.
+    pub folder: PathBuf,
+    /// How long after one snapshot is durable the next begins.
+    pub every: Duration,
 }
 
 impl Default for Settings {
@@ -63,6 +79,7 @@ impl Default for Settings {
             open_files: 64,
             spill_dir: std::env::temp_dir(),
             spill_limit: None,
+            state: None,
             stdout: Arc::new(Mutex::new(std::io::stdout())),
             width: None,
         }
@@ -73,7 +90,7 @@ impl Default for Settings {
 #[derive(Clone, Debug)]
 pub struct Report {
     /// The final numbers.
-    pub numbers: Snapshot,
+    pub numbers: Numbers,
     /// What each sink made visible, by id.
     pub receipts: Vec<(String, Receipt)>,
     /// Worker threads.
@@ -115,6 +132,8 @@ struct Shared {
     settings: Settings,
     shares: Shares,
     splits: Vec<Vec<Split>>,
+    /// How far an earlier run has read them.
+    from: Vec<BTreeMap<usize, Position>>,
     names: Arc<SplitNames>,
     policies: Vec<Arc<BadRowPolicy>>,
     abort: Arc<Abort>,
@@ -122,7 +141,11 @@ struct Shared {
     demand: Arc<Demand>,
     gauge: Arc<Gauge>,
     spill: Arc<dyn Spill>,
+    folder: Arc<SpillFolder>,
     prepared: PreparedSinks,
+    snapshots: Option<Arc<Snapshots>>,
+    /// What the run goes on from.
+    earlier: Option<Snapshot>,
 }
 
 impl Run {
@@ -154,6 +177,13 @@ impl Run {
             announce(&metrics, *node, splits);
             tracing::info!(component = %plan.nodes[*node].id, files = splits.len(), "counted what there is to read");
         }
+        let store = settings.state.as_ref().map(|state| {
+            let owner = Owner::this_process(plan.name.as_str());
+            Store::open(&state.folder, &owner).map(Arc::new)
+        });
+        let store = store.transpose()?;
+        let earlier = store.as_ref().map(|store| store.latest()).transpose()?;
+        let earlier = earlier.flatten();
         let names = splits
             .iter()
             .flatten()
@@ -162,8 +192,18 @@ impl Run {
         let folder = SpillFolder::new(
             settings.spill_dir.clone(),
             settings.spill_limit,
+            store.clone(),
             Arc::clone(&metrics),
         );
+        let sources = layout.sources.iter().zip(&splits);
+        let from = sources
+            .map(|(node, splits)| positions(earlier.as_ref(), &plan.nodes[*node].id, splits));
+        let from = from.collect::<Result<Vec<_>>>()?;
+        let snapshots = store.map(|store| {
+            let operators = operators(&plan, &layout);
+            let snapshots = Snapshots::new(store, operators, settings.workers, earlier.as_ref());
+            Arc::new(snapshots)
+        });
         let gauge = Gauge::new();
         metrics.watch_memory(Arc::clone(&gauge), shares.sources, settings.memory);
         let demand = Demand::new(&plan);
@@ -177,13 +217,17 @@ impl Run {
             names: Arc::new(SplitNames(names)),
             abort: Abort::new(),
             demand: Arc::new(demand),
-            spill: Arc::new(SpillSpace(folder)),
+            spill: Arc::new(SpillSpace(Arc::clone(&folder))),
+            folder,
             prepared: PreparedSinks::default(),
+            snapshots,
+            earlier,
             plan,
             layout,
             settings,
             shares,
             splits,
+            from,
             metrics,
             gauge,
         };
@@ -230,7 +274,7 @@ impl Run {
 
     fn close(self) -> Result<Report> {
         let shared = self.shared;
-        let numbers = shared.metrics.snapshot();
+        let numbers = shared.metrics.numbers();
         log_bad_rows(&numbers);
         if let Some(error) = shared.abort.reason() {
             lock(&shared.prepared).clear();
@@ -248,7 +292,7 @@ impl Run {
             log_commit(sink);
             receipts.push((sink.id.to_string(), sink.receipt.clone()));
         }
-        let numbers = shared.metrics.snapshot();
+        let numbers = shared.metrics.numbers();
         tracing::info!(seconds = numbers.seconds, "the run is complete");
         Ok(Report {
             numbers,
@@ -280,7 +324,7 @@ fn log_start(shared: &Shared) {
 }
 
 /// Each reason once, with its count. The closing report says the same, so these events have a target of their own.
-fn log_bad_rows(numbers: &Snapshot) {
+fn log_bad_rows(numbers: &Numbers) {
     for component in &numbers.components {
         for bad in &component.errors {
             tracing::warn!(
@@ -377,7 +421,7 @@ fn build<'s>(shared: &Arc<Shared>, scope: Scope<'s, u64>) {
                 };
                 build_reader(shared, scope, job, *number, tokens)
             }
-            _ => build_stage(shared, scope, job, &streams),
+            _ => build_stage(shared, scope, (index, job), &streams),
         };
         all_progress.extend(outputs.pop());
         if matches!(job.job, Job::Read(_)) {
@@ -417,6 +461,7 @@ fn desk_setup(shared: &Arc<Shared>) -> DeskSetup {
                 first_split,
                 time: shared.layout.times[sources.len()],
                 behind: numbers(&first[*node]),
+                from: shared.from[sources.len()].clone(),
             });
         }
         first_split += splits.len() as u32;
@@ -431,7 +476,50 @@ fn desk_setup(shared: &Arc<Shared>) -> DeskSetup {
         policies: shared.policies.clone(),
         open_files: shared.settings.open_files,
         pulses: pulses(&shared.plan),
+        snapshots: shared
+            .snapshots
+            .clone()
+            .zip(shared.settings.state.as_ref().map(|s| s.every)),
     }
+}
+
+/// The operators that hold something at a snapshot, by their index: the component and a name that no other operator of it has.
+fn operators(plan: &Plan, layout: &Layout) -> BTreeMap<usize, (String, String)> {
+    let mut counts: HashMap<&str, usize> = HashMap::new();
+    let mut named = BTreeMap::new();
+    for (index, operator) in layout.operators.iter().enumerate() {
+        if matches!(operator.job, Job::Read(_)) {
+            continue;
+        }
+        let count = counts.entry(&operator.name).or_default();
+        let id = plan.nodes[operator.node].id.to_string();
+        named.insert(index, (id, format!("{} {count}", operator.name)));
+        *count += 1;
+    }
+    named
+}
+
+/// How far an earlier run has read each split of a source.
+fn positions(
+    earlier: Option<&Snapshot>,
+    id: &str,
+    splits: &[Split],
+) -> Result<BTreeMap<usize, Position>> {
+    let Some(facts) = earlier.and_then(|earlier| earlier.facts().get(id)) else {
+        return Ok(BTreeMap::new());
+    };
+    let position = SourcePosition::deserialize(facts);
+    let position = position.map_err(|e| {
+        Error::data(format!(
+            "the positions of `{id}` in the snapshot cannot be read: {e}"
+        ))
+    })?;
+    let number = |name: &String| splits.iter().position(|split| *split.name == **name);
+    let known = position
+        .splits
+        .into_iter()
+        .filter_map(|(name, at)| Some((number(&name)?, at)));
+    Ok(known.collect())
 }
 
 /// The components that write early results, and how often.
@@ -480,6 +568,7 @@ fn build_reader<'s>(
         facts: job.facts(),
         time: shared.layout.times[number].map(|time| time.rule),
         batch_rows: shared.settings.batch_rows,
+        from: rows_read(shared, number),
         abort: Arc::clone(&shared.abort),
         metrics: Arc::clone(&shared.metrics),
     };
@@ -496,10 +585,20 @@ fn build_reader<'s>(
     })
 }
 
+/// How many rows an earlier run has read of the splits of a source, by their numbers among all.
+fn rows_read(shared: &Shared, source: usize) -> Arc<HashMap<u32, u64>> {
+    let first: usize = shared.splits[..source].iter().map(Vec::len).sum();
+    let from = shared.from[source].iter();
+    Arc::new(
+        from.map(|(split, at)| ((first + split) as u32, at.rows))
+            .collect(),
+    )
+}
+
 fn build_stage<'s>(
     shared: &Arc<Shared>,
     scope: Scope<'s, u64>,
-    job: &Operator,
+    (index, job): (usize, &Operator),
     streams: &HashMap<OutputRef, Parcels<'s>>,
 ) -> Vec<Parcels<'s>> {
     let input = |feed: &Feed| Some((streams.get(&feed.from).cloned()?, feed.address));
@@ -511,8 +610,13 @@ fn build_stage<'s>(
     };
     operator(scope, shape, |start| {
         let outlet = outlet(shared, job);
-        let stage = make_stage(shared, job, &start, outlet.gauge());
-        let mut stage = StageOperator::new(stage_setup(shared, job), stage, outlet, start);
+        let stage = make_stage(shared, (index, job), &start, outlet.gauge());
+        let setup = stage_setup(shared, job, index);
+        let mut stage = StageOperator::new(setup, stage, outlet, start);
+        let id = &shared.plan.nodes[job.node].id;
+        let _ = shared
+            .abort
+            .guard(id, || resume(shared, (index, job), &mut stage));
         move |activation| stage.activate(activation)
     })
 }
@@ -520,7 +624,7 @@ fn build_stage<'s>(
 /// The stage of this worker, or none where all rows go to another.
 fn make_stage(
     shared: &Arc<Shared>,
-    job: &Operator,
+    (index, job): (usize, &Operator),
     start: &Start,
     gauge: &Arc<Gauge>,
 ) -> Option<Box<dyn Stage>> {
@@ -545,7 +649,8 @@ fn make_stage(
                 shares_stdout: shared.plan.printing() > 1,
             };
             let prepared = Arc::clone(&shared.prepared);
-            let writer = sink.open(&context).and_then(|writer| match start.workers {
+            let writer = open(shared, (index, job), sink.as_ref(), &context);
+            let writer = writer.and_then(|writer| match start.workers {
                 // Whoever asks for one worker wants one thread to do the work.
                 1 => Ok(writer),
                 _ => Ok(Box::new(Beside::new(writer, beside_setup(shared, job, gauge))?) as _),
@@ -555,6 +660,76 @@ fn make_stage(
         }
         Job::Read(_) => Err(Error::internal("a reader is no stage")),
     })
+}
+
+/// Opens a sink, or goes on with what an earlier run has written.
+fn open(
+    shared: &Shared,
+    at: (usize, &Operator),
+    sink: &dyn Sink,
+    context: &SinkContext,
+) -> Result<Box<dyn Writer>> {
+    let Some(earlier) = held(shared, at)?.map(Earlier::stages) else {
+        return sink.open(context);
+    };
+    let (spill, id) = (Arc::clone(&shared.spill), Arc::clone(&context.id));
+    sink.resume(context, &Restored::new(&earlier, (0, 1), spill, id))
+}
+
+/// The component and the name of an operator that holds something.
+fn name_of(shared: &Shared, index: usize) -> Option<(String, String)> {
+    operators(&shared.plan, &shared.layout).remove(&index)
+}
+
+/// What an operator held at the snapshot that the run goes on from.
+fn held<'a>(shared: &'a Shared, (index, _): (usize, &Operator)) -> Result<Option<Earlier<'a>>> {
+    let name = name_of(shared, index);
+    let Some((snapshot, (component, name))) = shared.earlier.as_ref().zip(name) else {
+        return Ok(None);
+    };
+    Earlier::find(snapshot, (&component, &name), &shared.folder).map(Some)
+}
+
+/// Lets an operator go on with what it held at the snapshot that the run goes on from.
+fn resume(
+    shared: &Arc<Shared>,
+    (index, job): (usize, &Operator),
+    operator: &mut StageOperator,
+) -> Result<()> {
+    let Some(earlier) = held(shared, (index, job))? else {
+        return Ok(());
+    };
+    let alone = matches!(job.address, Some(Address::Worker(_)));
+    let (own, over) = earlier.own();
+    operator.resume(&own, over)?;
+    operator.restore(&earlier.stages(), alone)?;
+    resume_waiting(shared, index, operator.share(alone), operator)
+}
+
+/// The same for rows that waited for another input to end.
+fn resume_waiting(
+    shared: &Shared,
+    index: usize,
+    (worker, workers): (usize, usize),
+    operator: &mut StageOperator,
+) -> Result<()> {
+    let Some((snapshot, (component, name))) = shared.earlier.as_ref().zip(name_of(shared, index))
+    else {
+        return Ok(());
+    };
+    for (input, spool) in operator.spools() {
+        let name = name_of_waiting(&name, input);
+        let waiting = Earlier::find(snapshot, (&component, &name), &shared.folder)?;
+        let before = waiting.workers();
+        if before != workers && waiting.has_rows() {
+            let message = format!("rows wait here for another input to end, on {before} workers");
+            let help = format!("go on with `--workers {before}`");
+            return Err(Error::resource(message).help(help));
+        }
+        let (spill, id) = (Arc::clone(&shared.spill), component.as_str().into());
+        spool.restore(&Restored::new(&waiting, (worker, workers), spill, id))?;
+    }
+    Ok(())
 }
 
 fn beside_setup(shared: &Arc<Shared>, job: &Operator, gauge: &Arc<Gauge>) -> BesideSetup {
@@ -567,7 +742,7 @@ fn beside_setup(shared: &Arc<Shared>, job: &Operator, gauge: &Arc<Gauge>) -> Bes
     }
 }
 
-fn stage_setup(shared: &Arc<Shared>, job: &Operator) -> StageSetup {
+fn stage_setup(shared: &Arc<Shared>, job: &Operator, index: usize) -> StageSetup {
     StageSetup {
         node: job.node,
         id: Arc::clone(&shared.plan.nodes[job.node].id),
@@ -579,6 +754,7 @@ fn stage_setup(shared: &Arc<Shared>, job: &Operator) -> StageSetup {
         copies: job.copies,
         sorts: job.emits == Emits::SortedAtEnd,
         last: job.last,
+        writes: matches!(job.job, Job::Write(_)),
         ports: job.ports,
         batch_rows: shared.settings.batch_rows,
         spool_bytes: shared.shares.waiting,
@@ -586,5 +762,6 @@ fn stage_setup(shared: &Arc<Shared>, job: &Operator) -> StageSetup {
         abort: Arc::clone(&shared.abort),
         metrics: Arc::clone(&shared.metrics),
         demand: Arc::clone(&shared.demand),
+        snapshots: shared.snapshots.clone().map(|snapshots| (snapshots, index)),
     }
 }

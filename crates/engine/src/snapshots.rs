@@ -8,8 +8,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
 
 use arrow_array::RecordBatch;
+use crossbeam_channel::{Receiver, Sender, unbounded};
 use dataflow_core::saved::{Parts, Saved};
 use dataflow_core::stage::Spilled;
 use dataflow_core::{Batch, Error, Result};
@@ -33,6 +35,8 @@ pub fn first_of(epoch: u64) -> u64 {
 pub struct Held {
     /// What its stage holds; none on a worker that has no stage.
     pub stage: Option<Saved>,
+    /// The rows of each input that wait for another one to end.
+    pub waiting: Vec<(usize, Saved)>,
     /// What the operator itself holds.
     pub own: Value,
     /// Whether it has ended: it will hold nothing else from now on.
@@ -48,8 +52,15 @@ pub struct Snapshots {
     /// The component and the name of each operator that hands in what it holds.
     operators: BTreeMap<usize, (String, String)>,
     workers: usize,
-    at_work: Mutex<AtWork>,
+    at_work: Arc<Mutex<AtWork>>,
+    /// To the thread that waits for snapshots to be durable.
+    pending: Option<Sender<Pending>>,
+    thread: Option<JoinHandle<()>>,
+    wake: Arc<Mutex<Option<Wake>>>,
 }
+
+/// Tells the desk that a snapshot is durable.
+type Wake = Box<dyn Fn() + Send>;
 
 /// The snapshot that is being put together.
 #[derive(Default)]
@@ -62,7 +73,8 @@ struct AtWork {
     /// What is stored of those that have ended.
     ended: Drawn,
     facts: Option<Value>,
-    pending: Option<Pending>,
+    /// Whether the one that was put together last is durable, once that is known.
+    durable: Option<Result<()>>,
     /// What the snapshot before consists of.
     parts: BTreeSet<PartKey>,
     files: BTreeSet<String>,
@@ -102,11 +114,22 @@ impl Snapshots {
             files: files.map(|file| file.name).collect(),
             ..AtWork::default()
         };
+        let at_work = Arc::new(Mutex::new(at_work));
+        let (pending, durable) = unbounded();
+        let wake = Arc::new(Mutex::new(None));
+        let (told, woken) = (Arc::clone(&at_work), Arc::clone(&wake));
+        // It ends with this value. Where there is no thread, no snapshot is ever known to be durable.
+        let thread = std::thread::Builder::new()
+            .name("snapshots".into())
+            .spawn(move || wait(&durable, &told, &woken));
         Self {
             store,
             operators,
             workers,
-            at_work: Mutex::new(at_work),
+            at_work,
+            pending: Some(pending),
+            thread: thread.ok(),
+            wake,
         }
     }
 
@@ -173,20 +196,50 @@ impl Snapshots {
         }
         (at_work.parts, at_work.files) = (drawn.parts, drawn.files);
         let facts = at_work.facts.take().unwrap_or_default();
-        at_work.pending = Some(draft.commit(facts)?);
+        let pending = draft.commit(facts)?;
         at_work.epoch += 1;
+        // A thread that is gone has nobody left to tell.
+        if let Some(told) = &self.pending {
+            let _ = told.send(pending);
+        }
         Ok(())
     }
 
-    /// Waits for the snapshot that was put together last; false if there is none.
-    ///
-    /// # Errors
-    /// When it could not be made durable.
-    pub fn wait(&self) -> Result<bool> {
-        let pending = lock(&self.at_work).pending.take();
-        match pending {
-            Some(pending) => pending.wait().map(|_| true),
-            None => Ok(false),
+    /// Whether the snapshot that was put together last is durable, told once; none as long as that is not known.
+    pub fn is_durable(&self) -> Option<Result<()>> {
+        lock(&self.at_work).durable.take()
+    }
+
+    /// Calls `wake` when a snapshot is durable.
+    pub fn wake_with(&self, wake: impl Fn() + Send + 'static) {
+        *lock(&self.wake) = Some(Box::new(wake));
+    }
+}
+
+impl Drop for Snapshots {
+    fn drop(&mut self) {
+        self.pending = None;
+        // The store is free for others when this is gone.
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+/// Waits for one snapshot after the other.
+fn wait(pending: &Receiver<Pending>, at_work: &Mutex<AtWork>, wake: &Mutex<Option<Wake>>) {
+    for pending in pending {
+        let durable = pending.wait();
+        if let Ok(committed) = &durable {
+            tracing::debug!(
+                number = committed.number,
+                bytes = committed.bytes,
+                "a snapshot is durable"
+            );
+        }
+        lock(at_work).durable = Some(durable.map(|_| ()));
+        if let Some(wake) = lock(wake).as_ref() {
+            wake();
         }
     }
 }
@@ -205,9 +258,20 @@ impl Drawn {
             own: held.own,
             ..PartNote::default()
         };
+        for (input, saved) in held.waiting {
+            let held = Held {
+                stage: Some(saved),
+                ..Held::default()
+            };
+            self.put(draft, &waiting(of, input), held)?;
+        }
         if let Some(saved) = held.stage {
             let values = saved.values.into_iter();
-            note.values = Some(values.map(|(name, value)| (name.to_string(), value)).collect());
+            note.values = Some(
+                values
+                    .map(|(name, value)| (name.to_string(), value))
+                    .collect(),
+            );
             for (name, batches) in saved.rows {
                 let rows: Result<Vec<RecordBatch>> = batches.iter().map(with_facts).collect();
                 self.content(draft, rows_of(of, name), Content::WholeBatches(rows?))?;
@@ -216,7 +280,9 @@ impl Drawn {
                 let mut named = Vec::new();
                 for (run, taken) in runs {
                     let rows = run.rows();
-                    let file = run.keep().ok_or_else(|| Error::internal("a run is in no file"))?;
+                    let file = run
+                        .keep()
+                        .ok_or_else(|| Error::internal("a run is in no file"))?;
                     let file = draft.adopt(of.clone(), &file)?;
                     self.files.insert(file.clone());
                     named.push(StoredRun { file, rows, taken });
@@ -233,6 +299,19 @@ impl Drawn {
         self.parts.insert(key.clone());
         draft.put(key, content)
     }
+}
+
+/// The part of the rows that wait in an input.
+fn waiting(of: &PartKey, input: usize) -> PartKey {
+    PartKey {
+        operator: name_of_waiting(&of.operator, input),
+        ..of.clone()
+    }
+}
+
+/// What is said to be the operator of rows that wait in one of its inputs.
+pub fn name_of_waiting(operator: &str, input: usize) -> String {
+    format!("{operator} / input {input}")
 }
 
 /// The part of the rows that a stage saved under a name.
@@ -288,6 +367,19 @@ impl<'a> Earlier<'a> {
         (own.collect(), over)
     }
 
+    /// Whether any of them saved rows.
+    pub fn has_rows(&self) -> bool {
+        let rows_of_these = |key: &PartKey| {
+            let mut parts = self.parts.iter();
+            parts.any(|(part, _)| {
+                key.component == part.component
+                    && key.operator.starts_with(&format!("{} / ", part.operator))
+            })
+        };
+        let in_runs = self.parts.iter().any(|(_, note)| !note.runs.is_empty());
+        in_runs || self.snapshot.parts().any(|(key, _)| rows_of_these(key))
+    }
+
     /// Only those that had a stage.
     #[must_use]
     pub fn stages(mut self) -> Self {
@@ -338,4 +430,3 @@ impl Parts for Earlier<'_> {
         found.collect()
     }
 }
-

@@ -7,7 +7,7 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Int64Type, UInt64Type};
@@ -20,6 +20,7 @@ use dataflow_core::runs::Run;
 use dataflow_core::stage::{Spill, SpillWriter, Spilled};
 use dataflow_core::time::BEGINNING;
 use dataflow_core::{Batch, Error, Places, Result, Times};
+use dataflow_store::Store;
 use lz4_flex::frame::{BlockMode, BlockSize, FrameDecoder, FrameEncoder, FrameInfo};
 
 use crate::abort::lock;
@@ -43,6 +44,8 @@ struct Held {
 pub struct SpillFolder {
     parent: PathBuf,
     limit: Option<u64>,
+    /// Where there is a store of snapshots, its folder for such files.
+    store: Option<Arc<Store>>,
     folder: std::sync::Mutex<Option<Held>>,
     used: AtomicU64,
     next: AtomicU64,
@@ -51,10 +54,16 @@ pub struct SpillFolder {
 
 impl SpillFolder {
     /// Spills below `parent`, at most `limit` bytes at a time.
-    pub fn new(parent: PathBuf, limit: Option<u64>, metrics: Arc<Metrics>) -> Arc<Self> {
+    pub fn new(
+        parent: PathBuf,
+        limit: Option<u64>,
+        store: Option<Arc<Store>>,
+        metrics: Arc<Metrics>,
+    ) -> Arc<Self> {
         Arc::new(Self {
             parent,
             limit,
+            store,
             folder: std::sync::Mutex::new(None),
             used: AtomicU64::new(0),
             next: AtomicU64::new(0),
@@ -64,6 +73,9 @@ impl SpillFolder {
 
     /// A path for a new file.
     fn path(&self) -> Result<PathBuf> {
+        if let Some(store) = &self.store {
+            return Ok(store.new_file());
+        }
         let mut folder = lock(&self.folder);
         if folder.is_none() {
             std::fs::create_dir_all(&self.parent)
@@ -80,6 +92,28 @@ impl SpillFolder {
             .ok_or_else(|| Error::internal("the spill folder is gone"))?;
         Ok(made.folder.path().join(format!("{number}.arrow")))
     }
+}
+
+/// A run that an earlier run of the program left in a snapshot: the file stays.
+pub fn kept(
+    folder: &Arc<SpillFolder>,
+    id: &str,
+    path: PathBuf,
+    rows: u64,
+) -> Result<Arc<dyn Spilled>> {
+    let length = std::fs::metadata(&path).map(|found| found.len());
+    let bytes = length.map_err(|e| Error::io("read a run of a snapshot", path.display(), &e))?;
+    folder.used.fetch_add(bytes, Ordering::Relaxed);
+    Ok(Arc::new(Finished {
+        id: id.to_string(),
+        file: Arc::new(OnDisk {
+            path,
+            folder: Arc::clone(folder),
+            bytes,
+            kept: AtomicBool::new(true),
+        }),
+        rows,
+    }))
 }
 
 /// Makes a folder and takes its lock. Somebody who sweeps at this very moment may come first; then there is another try.
@@ -156,6 +190,7 @@ impl Spill for SpillSpace {
                 path,
                 folder: Arc::clone(&self.0),
                 bytes: 0,
+                kept: AtomicBool::new(false),
             }),
             writer: None,
             rows: 0,
@@ -168,6 +203,8 @@ struct OnDisk {
     path: PathBuf,
     folder: Arc<SpillFolder>,
     bytes: u64,
+    /// Whether it is part of a snapshot, and so not this run's to remove.
+    kept: AtomicBool,
 }
 
 impl OnDisk {
@@ -193,8 +230,10 @@ impl OnDisk {
 impl Drop for OnDisk {
     fn drop(&mut self) {
         self.folder.used.fetch_sub(self.bytes, Ordering::Relaxed);
-        // A file that cannot be removed goes with its folder at the end of the run.
-        let _ = std::fs::remove_file(&self.path);
+        if !self.kept.load(Ordering::Relaxed) {
+            // A file that cannot be removed goes with its folder at the end of the run.
+            let _ = std::fs::remove_file(&self.path);
+        }
     }
 }
 
@@ -319,6 +358,11 @@ impl Spilled for Finished {
         self.rows
     }
 
+    fn keep(&self) -> Option<PathBuf> {
+        self.file.kept.store(true, Ordering::Relaxed);
+        Some(self.file.path.clone())
+    }
+
     fn read(&self) -> Result<Box<dyn Run>> {
         let failed = |error: &dyn std::fmt::Display| {
             Error::resource(format!("cannot read back what was spilled: {error}"))
@@ -359,7 +403,7 @@ impl Run for ReadBack {
 }
 
 /// Places, times and order keys as columns.
-fn with_facts(batch: &Batch) -> Result<RecordBatch> {
+pub fn with_facts(batch: &Batch) -> Result<RecordBatch> {
     let rows = batch.rows();
     let mut fields: Vec<_> = rows.schema().fields().iter().cloned().collect();
     let mut columns: Vec<ArrayRef> = rows.columns().to_vec();
@@ -391,7 +435,7 @@ fn with_facts(batch: &Batch) -> Result<RecordBatch> {
     )?)
 }
 
-fn without_facts(rows: &RecordBatch) -> Result<Batch> {
+pub fn without_facts(rows: &RecordBatch) -> Result<Batch> {
     let schema = rows.schema();
     let mine = |name: &str| [PLACES, ORDER, TIMES, HORIZONS].contains(&name);
     let kept: Vec<usize> = (0..rows.num_columns())
@@ -434,7 +478,12 @@ mod tests {
     #[test]
     fn what_is_spilled_comes_back_and_leaves_nothing_behind() {
         let parent = tempfile::tempdir().expect("a folder");
-        let folder = SpillFolder::new(parent.path().to_path_buf(), None, Metrics::new(vec![]));
+        let folder = SpillFolder::new(
+            parent.path().to_path_buf(),
+            None,
+            None,
+            Metrics::new(vec![]),
+        );
         let space = SpillSpace(Arc::clone(&folder));
         let first = batch(&[1, 2, 3]);
         let mut writer = space.begin("sorter", first.schema()).expect("begins");
@@ -465,7 +514,14 @@ mod tests {
     #[test]
     fn folders_of_runs_that_are_gone_are_removed_and_others_are_not() {
         let parent = tempfile::tempdir().expect("a folder");
-        let make = || SpillFolder::new(parent.path().to_path_buf(), None, Metrics::new(vec![]));
+        let make = || {
+            SpillFolder::new(
+                parent.path().to_path_buf(),
+                None,
+                None,
+                Metrics::new(vec![]),
+            )
+        };
         // In a container the process before this one had the same number, and process 1 is always there.
         let own = format!("{PREFIX}{}-gone", std::process::id());
         let leftovers = [own, format!("{PREFIX}1-gone")].map(|name| parent.path().join(name));
@@ -493,7 +549,12 @@ mod tests {
     #[test]
     fn the_limit_is_an_error_that_says_what_to_do() {
         let parent = tempfile::tempdir().expect("a folder");
-        let folder = SpillFolder::new(parent.path().to_path_buf(), Some(10), Metrics::new(vec![]));
+        let folder = SpillFolder::new(
+            parent.path().to_path_buf(),
+            Some(10),
+            None,
+            Metrics::new(vec![]),
+        );
         let mut writer = SpillSpace(folder)
             .begin("sorter", batch(&[1]).schema())
             .expect("begins");

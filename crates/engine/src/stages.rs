@@ -5,9 +5,11 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
+use dataflow_core::saved::{Parts, Restored, Saved};
 use dataflow_core::stage::Spill;
 use dataflow_core::time::{BEGINNING, Instant as EventTime};
-use dataflow_core::{Batch, Flow, Place, Places, Result, Stage};
+use dataflow_core::{Batch, Error, Flow, Place, Places, Result, Stage};
+use serde::{Deserialize, Serialize};
 
 use crate::abort::Abort;
 use crate::demand::Demand;
@@ -17,6 +19,7 @@ use crate::layout::{Feed, Lines};
 use crate::message::Parcel;
 use crate::metrics::Metrics;
 use crate::outlet::Outlet;
+use crate::snapshots::{Held, Snapshots, first_of};
 use crate::spool::Spool;
 
 /// How many calls of a stage one activation makes at most, so that a worker stays fair to its operators.
@@ -44,6 +47,8 @@ pub struct StageSetup {
     pub lines: Lines,
     /// Whether this is the component's last stage: rows that leave are counted there.
     pub last: bool,
+    /// Whether the stage writes to a sink: what it holds counts until the end of the run.
+    pub writes: bool,
     /// Outputs that the stage writes to; `errors` and the outlet for progress alone come behind.
     pub ports: usize,
     /// How many rows a batch should have.
@@ -58,6 +63,8 @@ pub struct StageSetup {
     pub metrics: Arc<Metrics>,
     /// Who still wants rows.
     pub demand: Arc<Demand>,
+    /// Who takes what is held between two epochs, and the operator's index there.
+    pub snapshots: Option<(Arc<Snapshots>, usize)>,
 }
 
 /// Where the stage is in its life.
@@ -89,6 +96,13 @@ enum About {
 /// A batch that came: its tick, the rights that came with it, and its rows.
 type Came = (u64, Rights, Batch);
 
+/// What the operator holds besides its stage.
+#[derive(Default, Serialize, Deserialize)]
+struct Own {
+    numbered: u64,
+    done: bool,
+}
+
 /// The end of one of the component's inputs.
 #[derive(Default)]
 struct InputEnd {
@@ -116,6 +130,11 @@ pub struct StageOperator {
     /// The watermark that was given last.
     reached: EventTime,
     numbered: u64,
+    /// The first tick that is not to be worked on before what is held has been handed in.
+    limit: u64,
+    epoch: u64,
+    /// What a stage that has ended held before that, where it still counts.
+    last_held: Option<Saved>,
     blocked_since: Option<Instant>,
     seen: (u64, u64),
     start: Start,
@@ -165,6 +184,9 @@ impl StageOperator {
             phase: Phase::Running,
             reached: BEGINNING,
             numbered: 0,
+            limit: setup.snapshots.as_ref().map_or(u64::MAX, |_| first_of(1)),
+            epoch: 0,
+            last_held: None,
             blocked_since: None,
             seen: (0, 0),
             start,
@@ -175,14 +197,17 @@ impl StageOperator {
     /// Runs once.
     pub fn activate(&mut self, activation: &mut Activation<'_>) {
         self.receive(activation);
-        if self.setup.abort.is_raised() || matches!(self.phase, Phase::Over) {
+        if self.setup.abort.is_raised() || (self.is_over() && self.limit == u64::MAX) {
             self.forget(activation);
             return;
         }
         let abort = Arc::clone(&self.setup.abort);
         let id = Arc::clone(&self.setup.id);
         let began = Instant::now();
-        let more = abort.guard(&id, || self.work(activation));
+        let more = abort.guard(&id, || match self.is_over() {
+            true => self.hand_in(activation),
+            false => self.work(activation),
+        });
         let counters = self.setup.metrics.of(self.setup.node);
         counters
             .busy
@@ -192,6 +217,10 @@ impl StageOperator {
         if more == Some(true) {
             self.start.again.activate();
         }
+    }
+
+    fn is_over(&self) -> bool {
+        matches!(self.phase, Phase::Over)
     }
 
     /// Gives rights back that are not needed any more; others may be waiting for that.
@@ -244,6 +273,9 @@ impl StageOperator {
     /// Works until the fuel is used up (then true), or there is nothing to do.
     fn work(&mut self, activation: &mut Activation<'_>) -> Result<bool> {
         for _ in 0..FUEL {
+            if self.is_over() {
+                return self.hand_in(activation);
+            }
             if matches!(self.phase, Phase::Writing { .. }) {
                 if !self.write_on(activation)? {
                     return Ok(false);
@@ -259,11 +291,121 @@ impl StageOperator {
                 self.take(activation, feed, next)?;
                 continue;
             }
-            if !self.settle(activation)? {
+            if !self.settle(activation)? && !self.hand_in(activation)? {
                 return Ok(false);
             }
         }
         Ok(true)
+    }
+
+    /// Goes on where operators of an earlier run were, on all of its workers; they may all have ended.
+    ///
+    /// # Errors
+    /// When what they held cannot be read.
+    pub fn resume(&mut self, own: &[&serde_json::Value], over: bool) -> Result<()> {
+        for own in own {
+            let own = Own::deserialize(*own);
+            let own = own.map_err(|e| {
+                let what = format!("what an operator held in the snapshot cannot be read: {e}");
+                Error::data(what).component(&*self.setup.id)
+            })?;
+            // Rows that are numbered from here on stand behind those that any worker has numbered.
+            self.numbered = self.numbered.max(own.numbered);
+            if own.done && self.stage.is_some() {
+                self.setup.demand.done(self.setup.node, 0);
+                self.phase = Phase::Done;
+            }
+        }
+        if over && !self.setup.writes {
+            self.stage = None;
+        }
+        Ok(())
+    }
+
+    /// Lets the stage go on with what those of an earlier run held. Where it is `alone`, so were they.
+    ///
+    /// # Errors
+    /// When that cannot be read.
+    pub fn restore(&mut self, parts: &dyn Parts, alone: bool) -> Result<()> {
+        let share = self.share(alone);
+        let Some(stage) = &mut self.stage else {
+            return Ok(());
+        };
+        let (spill, id) = (Arc::clone(&self.setup.spill), Arc::clone(&self.setup.id));
+        stage.restore(&Restored::new(parts, share, spill, id))
+    }
+
+    /// Which of how many workers with such a stage this one is.
+    pub fn share(&self, alone: bool) -> (usize, usize) {
+        match alone {
+            true => (0, 1),
+            false => (self.start.worker, self.start.workers),
+        }
+    }
+
+    /// Hands in what is held, if all of the epoch has been worked on, and goes on with the next one. Returns whether it did.
+    fn hand_in(&mut self, activation: &Activation<'_>) -> Result<bool> {
+        let Some((snapshots, operator)) = self.setup.snapshots.clone() else {
+            return Ok(false);
+        };
+        let over = matches!(self.phase, Phase::Over);
+        self.forget(activation);
+        let done = |(input, inlet): (usize, &Inlet)| {
+            inlet.is_done_before(self.limit, |t| activation.may_come(input, t))
+        };
+        let waits = matches!(self.phase, Phase::Writing { .. }) || self.held.is_some();
+        if !over && (waits || !self.inlets.iter().enumerate().all(done)) {
+            return Ok(false);
+        }
+        let who = (operator, self.start.worker);
+        let held = self.holds(over)?;
+        snapshots.hand_in(who, self.epoch, held)?;
+        self.epoch += 1;
+        self.limit = if over {
+            u64::MAX
+        } else {
+            first_of(self.epoch + 1)
+        };
+        Ok(!over)
+    }
+
+    /// What is held between two epochs.
+    fn holds(&mut self, over: bool) -> Result<Held> {
+        let stage = match &mut self.stage {
+            Some(stage) => {
+                let mut saved = Saved::default();
+                stage.save(&mut saved)?;
+                Some(saved)
+            }
+            None => self.last_held.take(),
+        };
+        let own = Own {
+            numbered: self.numbered,
+            done: matches!(self.phase, Phase::Done),
+        };
+        let own = serde_json::to_value(own);
+        let own = own.map_err(|e| Error::internal(format!("cannot be written: {e}")))?;
+        Ok(Held {
+            stage,
+            waiting: self.waiting()?,
+            own,
+            over,
+        })
+    }
+
+    fn waiting(&mut self) -> Result<Vec<(usize, Saved)>> {
+        let each = self.spools().map(|(input, spool)| {
+            let mut saved = Saved::default();
+            spool.save(&mut saved)?;
+            Ok((input, saved))
+        });
+        each.collect()
+    }
+
+    /// The inputs whose rows wait for another one to end.
+    pub fn spools(&mut self) -> impl Iterator<Item = (usize, &mut Spool)> {
+        let spools = self.spools.iter_mut().enumerate();
+        spools.filter_map(|(input, spool)| Some((input, spool.as_mut()?)))
     }
 
     /// Acts on the oldest watermark, if all rows up to its tick have been taken. Returns whether there was one.
@@ -271,7 +413,12 @@ impl StageOperator {
     /// Watermarks and ends of all inputs are acted on in the order of their ticks, on every worker: what is written at a
     /// tick is one run of all workers only if they all know the same at it.
     fn pass_time(&mut self, activation: &mut Activation<'_>) -> Result<bool> {
-        let Some(tick) = self.inlets.iter().filter_map(Inlet::first_mark).min() else {
+        let Some(tick) = self
+            .inlets
+            .iter()
+            .filter_map(|inlet| inlet.first_mark(self.limit))
+            .min()
+        else {
             return Ok(false);
         };
         let past = |(input, inlet): (usize, &Inlet)| {
@@ -360,7 +507,7 @@ impl StageOperator {
 
     fn next_of_any(&mut self) -> (usize, Next) {
         for (at, inlet) in self.inlets.iter_mut().enumerate() {
-            if let found @ Next::Batch(..) = inlet.any() {
+            if let found @ Next::Batch(..) = inlet.any(self.limit) {
                 return (at, found);
             }
         }
@@ -369,7 +516,7 @@ impl StageOperator {
 
     /// Inputs whose turn has not come wait in their spools; then the spool of the input whose turn it is; then itself.
     fn next_in_order(&mut self, activation: &Activation<'_>) -> Result<Next> {
-        let rows = self.setup.batch_rows;
+        let rows = (self.setup.batch_rows, self.limit);
         let held = self.held.as_ref().map(|(tick, _)| *tick);
         for input in self.turn + 1..self.inlets.len() {
             while let Next::Batch(_, _, batch) =
@@ -523,7 +670,8 @@ impl StageOperator {
             self.setup.ordered && self.stage.is_some() && !matches!(self.phase, Phase::Done);
         let mut changed = false;
         for input in 0..self.inlets.len() {
-            let ended = self.inlets[input].settle(|tick| activation.may_come(input, tick));
+            let ended =
+                self.inlets[input].settle(self.limit, |tick| activation.may_come(input, tick));
             if let Some(end) = ended {
                 changed = true;
                 if takes_turns && input == self.turn {
@@ -589,6 +737,13 @@ impl StageOperator {
     fn finish(&mut self, activation: &mut Activation<'_>, tick: u64, rights: Rights) -> Result<()> {
         self.outlet.at(tick, true);
         self.outlet.all_came();
+        if let (Some(stage), true, Some(_)) =
+            (&mut self.stage, self.setup.writes, &self.setup.snapshots)
+        {
+            let mut saved = Saved::default();
+            stage.save(&mut saved)?;
+            self.last_held = Some(saved);
+        }
         let flow = match (&self.phase, self.stage.as_mut()) {
             (Phase::Running | Phase::Done, Some(stage)) => stage.on_end(&mut self.outlet)?,
             _ => Flow::Ready,

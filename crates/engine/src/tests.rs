@@ -18,6 +18,7 @@ use dataflow_core::*;
 use crate::{Report, Run, Settings};
 
 mod inputs;
+mod resuming;
 mod time;
 
 fn schema() -> SchemaRef {
@@ -241,6 +242,14 @@ impl Stage for SumByKey {
         }
         Ok(Flow::Ready)
     }
+    fn save(&mut self, into: &mut dyn saved::Save) -> Result<()> {
+        into.rows("held", resuming::pairs(&self.sums));
+        Ok(())
+    }
+    fn restore(&mut self, from: &saved::Restored<'_>) -> Result<()> {
+        self.sums = resuming::restored(from)?;
+        Ok(())
+    }
     fn on_end(&mut self, out: &mut dyn Output) -> Result<Flow> {
         self.waiting = std::mem::take(&mut self.sums).into_iter().rev().collect();
         self.more(out)
@@ -305,6 +314,14 @@ impl Stage for DigestByKey {
         }
         Ok(Flow::Ready)
     }
+    fn save(&mut self, into: &mut dyn saved::Save) -> Result<()> {
+        into.rows("held", resuming::pairs(&self.digests));
+        Ok(())
+    }
+    fn restore(&mut self, from: &saved::Restored<'_>) -> Result<()> {
+        self.digests = resuming::restored(from)?;
+        Ok(())
+    }
     fn on_end(&mut self, out: &mut dyn Output) -> Result<Flow> {
         let digests = std::mem::take(&mut self.digests);
         let keys = digests.keys().map(|key| key.to_be_bytes());
@@ -346,6 +363,16 @@ struct Collect {
 
 impl Sink for Collect {
     fn open(&self, _: &SinkContext) -> Result<Box<dyn Writer>> {
+        self.seen.lock().expect("no panic").clear();
+        Ok(Box::new(self.clone()))
+    }
+    fn resume(&self, _: &SinkContext, from: &saved::Restored<'_>) -> Result<Box<dyn Writer>> {
+        let written = from.values("written")?;
+        let rows = written
+            .first()
+            .and_then(|rows| rows.as_u64())
+            .expect("a number");
+        self.seen.lock().expect("no panic").truncate(rows as usize);
         Ok(Box::new(self.clone()))
     }
 }
@@ -361,6 +388,10 @@ impl Writer for Collect {
             .lock()
             .expect("no panic")
             .extend(numbers.unwrap_or_else(|| vec![0; batch.len()]));
+        Ok(())
+    }
+    fn save(&mut self, into: &mut dyn saved::Save) -> Result<()> {
+        into.value("written", self.seen.lock().expect("no panic").len().into());
         Ok(())
     }
     fn prepare(&mut self) -> Result<Receipt> {
@@ -929,8 +960,8 @@ fn what_is_in_flight_stays_within_the_budget_behind_a_slow_sink() {
         let (metrics, limit) = (run.metrics(), (1 << 20) * 2 / 3 / 5);
         let watched = std::thread::spawn(move || {
             let mut most = 0;
-            while most == 0 || metrics.snapshot().components[1].rows_in < 390_000 {
-                most = most.max(metrics.snapshot().in_flight_bytes);
+            while most == 0 || metrics.numbers().components[1].rows_in < 390_000 {
+                most = most.max(metrics.numbers().in_flight_bytes);
                 std::thread::sleep(Duration::from_micros(100));
             }
             most

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use dataflow_core::error::Fault;
+use dataflow_core::saved::Save;
 use dataflow_core::sink::{Receipt, place_of};
 use dataflow_core::{Batch, Error, Flow, Output, Result, Stage, Writer};
 
@@ -96,6 +97,13 @@ impl Stage for Writing {
             Some(_) => Flow::Ready,
             None => Flow::Done,
         })
+    }
+
+    fn save(&mut self, into: &mut dyn Save) -> Result<()> {
+        match self.writer.as_mut() {
+            Some(writer) => writer.save(into),
+            None => Ok(()),
+        }
     }
 
     fn on_end(&mut self, _: &mut dyn Output) -> Result<Flow> {
