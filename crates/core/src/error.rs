@@ -18,6 +18,8 @@ pub enum Fault {
     Internal,
     /// Somebody stopped the run.
     Stopped,
+    /// Somebody stopped the run, which another one can go on with.
+    Paused,
     /// Whoever reads an output has closed it. From a sink this is no failure: it needs nothing more, and the others go on.
     Closed,
 }

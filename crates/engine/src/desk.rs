@@ -15,10 +15,11 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant as WallTime};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded, unbounded};
+use dataflow_core::error::Fault;
 use dataflow_core::memory::{Charge, Gauge};
 use dataflow_core::plan::SourceTime;
 use dataflow_core::time::{BEGINNING, END, Instant, Newest};
-use dataflow_core::{Cutter, Piece, Place, Result, Source, Split};
+use dataflow_core::{Cutter, Error, Piece, Place, Result, Source, Split};
 use timely::dataflow::operators::Capability;
 use timely::scheduling::SyncActivator;
 
@@ -29,8 +30,8 @@ use crate::fabric::{Activation, Start, send};
 use crate::message::Parcel;
 use crate::metrics::Metrics;
 use crate::outlet::BadRowPolicy;
-use crate::positions::{Position, Progress, SourcePosition};
-use crate::snapshots::{Snapshots, first_of};
+use crate::positions::{Facts, Position, Progress};
+use crate::snapshots::{Pause, Snapshots, first_of};
 
 /// Pieces cut ahead of admission, per source.
 const CUT_AHEAD: usize = 2;
@@ -79,6 +80,8 @@ pub struct DeskSetup {
     pub pulses: Vec<(usize, Duration)>,
     /// Where snapshots go, and how often there is to be one.
     pub snapshots: Option<(Arc<Snapshots>, Duration)>,
+    /// Whether the run is to stop behind the next one.
+    pub pause: Arc<Pause>,
 }
 
 /// Runs the desk again, from any thread.
@@ -197,6 +200,8 @@ pub struct Desk {
     due: Vec<WallTime>,
     epoch: u64,
     cutting: Cutting,
+    /// Whether nothing has been admitted behind the snapshot that is being made.
+    pausing: bool,
     alarm: Option<Alarm>,
     start: Start,
 }
@@ -253,8 +258,12 @@ impl Desk {
             }
             if let Some((snapshots, _)) = &setup.snapshots {
                 let wake = Arc::clone(&wake);
+                let woken = Arc::clone(&wake);
                 snapshots.wake_with(move || {
                     let _ = lock(&wake).activate();
+                });
+                setup.pause.wake_with(move || {
+                    let _ = lock(&woken).activate();
                 });
             }
             setup.demand.wake_with(move || {
@@ -269,6 +278,7 @@ impl Desk {
             due: due.collect(),
             epoch: 0,
             cutting: Cutting::Until(WallTime::now()),
+            pausing: false,
             setup,
             open,
             threads,
@@ -308,7 +318,11 @@ impl Desk {
             None => self.in_flight.clear(),
         }
         if self.start.worker == 0 {
-            self.judge(activation.oldest(0));
+            let limit = match self.cutting {
+                Cutting::Before(limit) => limit,
+                _ => u64::MAX,
+            };
+            self.judge(activation.oldest(0).map(|oldest| oldest.min(limit)));
         }
         for (tick, newest) in judged {
             let sources = self.open.iter_mut();
@@ -399,15 +413,18 @@ impl Desk {
         let Some(alarm) = self.alarm.as_ref() else {
             return;
         };
-        let at_end = self.is_at_end();
+        let (at_end, pauses) = (self.is_at_end(), self.pauses());
         match self.cutting {
-            Cutting::Until(due) if at_end || due <= WallTime::now() => {
+            Cutting::Until(due) if at_end || pauses || due <= WallTime::now() => {
+                self.pausing = pauses;
                 self.epoch += 1;
                 self.next_tick = first_of(self.epoch);
                 self.cutting = Cutting::Before(self.next_tick);
             }
             Cutting::Until(due) => alarm.at(due),
-            Cutting::Before(limit) if !activation.may_come(1, limit - 1) => {
+            Cutting::Before(limit)
+                if !activation.may_come(1, limit - 1) && !activation.may_come(0, limit - 1) =>
+            {
                 let facts = self.facts(limit);
                 self.cutting = Cutting::Durable;
                 if let Err(error) = snapshots.hand_in_facts(self.epoch - 1, facts) {
@@ -415,6 +432,10 @@ impl Desk {
                 }
             }
             Cutting::Durable => match snapshots.is_durable() {
+                Some(Ok(())) if self.pausing => {
+                    let error = Error::new(Fault::Paused, "stopped");
+                    self.setup.abort.raise(error);
+                }
                 Some(Ok(())) if at_end => {
                     self.cutting = Cutting::Over;
                     self.start.again.activate();
@@ -430,6 +451,12 @@ impl Desk {
         }
     }
 
+    /// Whether the run is to stop behind the next snapshot.
+    fn pauses(&self) -> bool {
+        let possible = self.setup.snapshots.is_some() && self.cutting != Cutting::Over;
+        possible && self.setup.pause.is_asked()
+    }
+
     /// Whether all that there is to read has been read: the sources that have not ended are about to.
     fn is_at_end(&self) -> bool {
         let mut left = self.open.iter().filter(|open| open.right.is_some());
@@ -441,14 +468,20 @@ impl Desk {
     }
 
     /// How far everything has been read at a tick.
-    fn facts(&mut self, limit: u64) -> serde_json::Value {
+    fn facts(&mut self, limit: u64) -> Facts {
+        self.judge(Some(limit));
+        let policies = self.setup.policies.iter();
+        let bad_rows = policies.map(|policy| (policy.id.to_string(), policy.retired(self.epoch)));
+        let bad_rows = bad_rows.collect();
         let sources = self.open.iter_mut().zip(&self.setup.sources);
         let at = sources.map(|(open, source)| {
             let position = open.progress.at(limit, &source.splits);
             (source.id.to_string(), position)
         });
-        let at: BTreeMap<String, SourcePosition> = at.collect();
-        serde_json::json!(at)
+        Facts {
+            sources: at.collect(),
+            bad_rows,
+        }
     }
 
     /// Tells components whose time it is to write early results, each at a tick of its own.
@@ -493,6 +526,9 @@ impl Desk {
     }
 
     fn admit(&mut self, activation: &mut Activation<'_>) {
+        if self.pauses() {
+            return;
+        }
         let sources = self.open.len();
         let mut idle = 0;
         while sources > 0 && idle < sources {

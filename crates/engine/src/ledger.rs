@@ -7,6 +7,8 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
 /// A share of bad rows means something only over so many rows.
 const JUDGED_AFTER: u64 = 1000;
 /// Shares are compared in whole billionths, so that no rounding decides.
@@ -15,7 +17,7 @@ const WHOLE: i128 = 1_000_000_000;
 const MOST_PEAKS: usize = 1 << 16;
 
 /// A prefix of the stream: its rows, and how many of them are bad.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Prefix {
     /// The rows, bad ones included.
     pub rows: u64,
@@ -58,6 +60,15 @@ pub struct Ledger {
     lanes: BTreeMap<u32, Lane>,
     /// Rows of which nobody knows where they stand: results. They count as the last ones.
     apart: Prefix,
+    /// Those of ticks that are not over.
+    apart_pending: BTreeMap<u64, Prefix>,
+}
+
+/// What a ledger holds of the ticks that are over.
+#[derive(Default, Serialize, Deserialize)]
+pub struct Retired {
+    lanes: BTreeMap<u32, Course>,
+    apart: Prefix,
 }
 
 impl Ledger {
@@ -67,13 +78,32 @@ impl Ledger {
             share: (share * WHOLE as f64).round() as i128,
             lanes: BTreeMap::new(),
             apart: Prefix::default(),
+            apart_pending: BTreeMap::new(),
+        }
+    }
+
+    /// What is known of the rows of the ticks before `limit`, all of which have been told.
+    pub fn retired(&mut self, limit: u64) -> Retired {
+        self.retire(|tick| tick < limit);
+        let lanes = self.lanes.iter();
+        Retired {
+            lanes: lanes.map(|(lane, of)| (*lane, of.course.clone())).collect(),
+            apart: self.apart,
+        }
+    }
+
+    /// Goes on from what an earlier run knew.
+    pub fn resume(&mut self, retired: Retired) {
+        self.apart = retired.apart;
+        for (lane, course) in retired.lanes {
+            self.lanes.entry(lane).or_default().course = course;
         }
     }
 
     /// Takes in rows of a lane that came at a tick, behind those that came at it before; returns how many those were.
     pub fn rows(&mut self, lane: Option<u32>, tick: u64, rows: u64) -> u64 {
         let Some(lane) = lane else {
-            self.apart.rows += rows;
+            self.apart_pending.entry(tick).or_default().rows += rows;
             return 0;
         };
         let stretch = self.stretch(lane, tick);
@@ -84,7 +114,7 @@ impl Ledger {
     /// Takes in that rows are bad, by their indices among those of the lane at the tick.
     pub fn bad(&mut self, lane: Option<u32>, tick: u64, rows: impl Iterator<Item = u64>) {
         match lane {
-            None => self.apart.bad += rows.count() as u64,
+            None => self.apart_pending.entry(tick).or_default().bad += rows.count() as u64,
             Some(lane) => self.stretch(lane, tick).bad.extend(rows),
         }
     }
@@ -121,6 +151,11 @@ impl Ledger {
     /// Hands ticks over to the courses of their lanes; whether there were any.
     fn retire(&mut self, is_over: impl Fn(u64) -> bool) -> bool {
         let mut any = false;
+        while let Some(first) = self.apart_pending.first_entry()
+            && is_over(*first.key())
+        {
+            self.apart = self.apart.and(first.remove());
+        }
         for lane in self.lanes.values_mut() {
             while let Some(first) = lane.pending.first_entry()
                 && is_over(*first.key())
@@ -135,7 +170,7 @@ impl Ledger {
 
 /// The rows of a lane so far, summed up such that it can be told later, when the rows in front of the lane are known, where
 /// there came to be too many bad ones.
-#[derive(Default)]
+#[derive(Clone, Default, Serialize, Deserialize)]
 struct Course {
     all: Prefix,
     /// The bad rows among the first thousand, by their index.

@@ -21,6 +21,7 @@ mod outlet;
 mod overruns;
 mod positions;
 mod reading;
+mod resume;
 mod run;
 mod snapshots;
 mod spill;
@@ -32,4 +33,5 @@ mod writing;
 mod tests;
 
 pub use metrics::{BadCount, ComponentNumbers, Label, Metrics, Numbers};
+pub use resume::StateSettings;
 pub use run::{Report, Run, Settings, Stop};

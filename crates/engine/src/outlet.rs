@@ -1,5 +1,6 @@
 //! What a stage writes to: batches wait here until the call returns, bytes are charged, bad rows are dealt with.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -8,13 +9,16 @@ use arrow_array::{
 };
 use dataflow_core::plan::{MaxErrors, OnError, envelope};
 use dataflow_core::stage::{BadRow, BadRows};
+use serde::{Deserialize, Serialize};
+
 use dataflow_core::{Batch, Error, Gauge, Output, Place, Places, Result};
 
 use crate::abort::lock;
 use crate::demand::Demand;
-use crate::ledger::{Ledger, Prefix};
+use crate::ledger::{Ledger, Prefix, Retired};
 use crate::metrics::Metrics;
 use crate::overruns::Overruns;
+use crate::snapshots::{epoch_of, first_of};
 
 /// The names of all splits of all sources, by the number that places carry.
 #[derive(Default)]
@@ -42,6 +46,8 @@ pub struct BadRowPolicy {
     pub on_error: OnError,
     /// Bad rows so far.
     count: AtomicU64,
+    /// The same by the epochs of their ticks, where snapshots are made.
+    by_epoch: Option<Mutex<BTreeMap<u64, u64>>>,
     /// All rows, where a share of bad ones is allowed.
     ledger: Option<(f64, Mutex<Ledger>)>,
     /// Bad rows by their ticks, where so many are allowed and readers may have enough before the end.
@@ -64,8 +70,43 @@ impl BadRowPolicy {
             node,
             on_error,
             count: AtomicU64::new(0),
+            by_epoch: None,
             ledger,
             overruns,
+        }
+    }
+
+    /// The same, such that it can be told what was known at the end of an epoch.
+    #[must_use]
+    pub fn by_epoch(mut self) -> Self {
+        self.by_epoch = Some(Mutex::default());
+        self
+    }
+
+    /// What is known of the bad rows of the ticks before the first one of epoch `next`, all of which have been told.
+    pub fn retired(&self, next: u64) -> Known {
+        let count = self.by_epoch.as_ref().map(|by_epoch| {
+            let by_epoch = lock(by_epoch);
+            by_epoch.range(..next).map(|(_, count)| count).sum()
+        });
+        Known {
+            count: count.unwrap_or_default(),
+            ledger: (self.ledger.as_ref()).map(|(_, ledger)| lock(ledger).retired(first_of(next))),
+            overruns: self.overruns.as_ref().map(|found| lock(found).count()),
+        }
+    }
+
+    /// Goes on from what an earlier run knew.
+    pub fn resume(&self, known: Known) {
+        self.count.store(known.count, Ordering::Relaxed);
+        if let Some(by_epoch) = &self.by_epoch {
+            lock(by_epoch).insert(0, known.count);
+        }
+        if let (Some((_, ledger)), Some(retired)) = (&self.ledger, known.ledger) {
+            lock(ledger).resume(retired);
+        }
+        if let (Some(overruns), Some(count)) = (&self.overruns, known.overruns) {
+            lock(overruns).resume(count);
         }
     }
 
@@ -115,10 +156,69 @@ impl BadRowPolicy {
     }
 }
 
+/// What is known of the bad rows of a component at the end of an epoch.
+#[derive(Default, Serialize, Deserialize)]
+pub struct Known {
+    count: u64,
+    ledger: Option<Retired>,
+    overruns: Option<u64>,
+}
+
 fn limit(on_error: OnError) -> MaxErrors {
     match on_error {
         OnError::Fail => MaxErrors::Rows(0),
         OnError::Drop(limit) | OnError::Port(limit) => limit,
+    }
+}
+
+/// A bad row that is kept back, as it is saved.
+#[derive(Serialize, Deserialize)]
+pub struct HeldRow {
+    place: Option<u64>,
+    index: Option<usize>,
+    reason: String,
+    message: String,
+    data: String,
+    time: Option<i64>,
+}
+
+impl From<&BadRow> for HeldRow {
+    fn from(row: &BadRow) -> Self {
+        Self {
+            place: row.place.map(|place| place.0),
+            index: row.index,
+            reason: row.reason.to_string(),
+            message: row.message.clone(),
+            data: row.data.clone(),
+            time: row.time,
+        }
+    }
+}
+
+impl From<HeldRow> for BadRow {
+    fn from(row: HeldRow) -> Self {
+        Self {
+            place: row.place.map(Place),
+            index: row.index,
+            reason: reason(row.reason),
+            message: row.message,
+            data: row.data,
+            time: row.time,
+        }
+    }
+}
+
+/// The name of a reason that was saved. There are few of them; each is made to last once.
+fn reason(name: String) -> &'static str {
+    static KNOWN: Mutex<BTreeSet<&'static str>> = Mutex::new(BTreeSet::new());
+    let mut known = lock(&KNOWN);
+    match known.get(name.as_str()) {
+        Some(known) => known,
+        None => {
+            let name: &'static str = name.leak();
+            known.insert(name);
+            name
+        }
     }
 }
 
@@ -252,6 +352,19 @@ impl Outlet {
         self.held = Some(Vec::new());
     }
 
+    /// The bad rows that are kept back, to be saved.
+    pub fn held(&self) -> Vec<HeldRow> {
+        let held = self.held.iter().flatten();
+        held.map(HeldRow::from).collect()
+    }
+
+    /// Keeps bad rows back that an earlier run did.
+    pub fn hold(&mut self, rows: Vec<HeldRow>) {
+        if let Some(held) = &mut self.held {
+            held.extend(rows.into_iter().map(BadRow::from));
+        }
+    }
+
     /// Writes the bad rows that were kept back, as a run sorted by what they say.
     pub fn release(&mut self) -> Result<()> {
         let (Some(mut rows), Some(port)) = (self.held.take(), self.errors) else {
@@ -330,6 +443,9 @@ impl Output for Outlet {
         }
         let more = rows.len() as u64;
         let before = self.policy.count.fetch_add(more, Ordering::Relaxed);
+        if let Some(by_epoch) = &self.policy.by_epoch {
+            *lock(by_epoch).entry(epoch_of(self.tick)).or_default() += more;
+        }
         if let Some(overruns) = &self.policy.overruns {
             let index = self.at_work.index(first);
             lock(overruns).found(self.tick, more, index, || self.row_error(first));

@@ -49,6 +49,16 @@ impl Overruns {
         }
     }
 
+    /// The bad rows of the ticks that are over.
+    pub fn count(&self) -> u64 {
+        self.count
+    }
+
+    /// Goes on from so many bad rows of an earlier run.
+    pub fn resume(&mut self, count: u64) {
+        self.count = count;
+    }
+
     /// Judges the ticks before `before` (all, at the end), of which those up to `wanted` count. Returns how many bad rows there
     /// were when they became too many, and what to say of the first.
     pub fn judge(&mut self, before: Option<u64>, wanted: Option<u64>) -> Option<(u64, Error)> {

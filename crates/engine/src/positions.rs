@@ -3,8 +3,11 @@
 use std::collections::BTreeMap;
 
 use dataflow_core::Split;
+use dataflow_core::order::key_hash;
 use dataflow_core::time::Newest;
 use serde::{Deserialize, Serialize};
+
+use crate::outlet::Known;
 
 /// How far a split has been read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,8 +25,47 @@ pub struct Position {
 /// How far a source has been read: its splits by their names.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SourcePosition {
+    /// How many splits there were.
+    pub count: usize,
+    /// A hash of their names, in order.
+    pub names: u64,
     /// The splits that were begun.
     pub splits: BTreeMap<String, Position>,
+}
+
+impl SourcePosition {
+    /// Of a source with these splits, none of which was begun.
+    pub fn of(splits: &[Split]) -> Self {
+        Self {
+            count: splits.len(),
+            names: hash(splits),
+            splits: BTreeMap::new(),
+        }
+    }
+
+    /// Whether these are the splits that there were, with or without others behind them.
+    pub fn is_of(&self, splits: &[Split]) -> bool {
+        let first = splits.get(..self.count);
+        first.is_some_and(|first| hash(first) == self.names)
+    }
+}
+
+fn hash(splits: &[Split]) -> u64 {
+    let mut names = Vec::new();
+    for split in splits {
+        names.extend_from_slice(split.name.as_bytes());
+        names.push(0);
+    }
+    key_hash(&names)
+}
+
+/// What the desk knows at the end of an epoch.
+#[derive(Default, Serialize, Deserialize)]
+pub struct Facts {
+    /// How far each source has been read, by its id.
+    pub sources: BTreeMap<String, SourcePosition>,
+    /// What is known of the bad rows of each component.
+    pub bad_rows: BTreeMap<String, Known>,
 }
 
 /// What is learned of the pieces of one source, until the epoch that they are of is over.
@@ -93,6 +135,7 @@ impl Progress {
         });
         SourcePosition {
             splits: named.collect(),
+            ..SourcePosition::of(splits)
         }
     }
 }

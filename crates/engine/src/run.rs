@@ -15,8 +15,7 @@ use dataflow_core::sink::Receipt;
 use dataflow_core::stage::{Spill, StageContext};
 use dataflow_core::transform::Emits;
 use dataflow_core::{Error, Result, Sink, SinkContext, Split, Stage, Writer};
-use dataflow_store::{Owner, Snapshot, Store};
-use serde::Deserialize;
+use dataflow_store::Snapshot;
 use timely::CommunicationConfig;
 use timely::dataflow::Scope;
 use timely::dataflow::operators::{Concatenate, ConnectLoop, Feedback};
@@ -31,9 +30,10 @@ use crate::layout::{Feed, Job, Layout, Operator, OutputRef, Shares, lay_out};
 use crate::message::Address;
 use crate::metrics::{Label, Metrics, Numbers};
 use crate::outlet::{BadRowPolicy, Outlet, SplitNames};
-use crate::positions::{Position, SourcePosition};
+use crate::positions::Position;
 use crate::reading::{ReadingOperator, ReadingSetup};
-use crate::snapshots::{Earlier, Snapshots, name_of_waiting};
+use crate::resume::{Kept, StateSettings, positions};
+use crate::snapshots::{Earlier, Pause, Snapshots, name_of_waiting};
 use crate::spill::{SpillFolder, SpillSpace};
 use crate::stages::{StageOperator, StageSetup};
 use crate::writing::{Prepared, PreparedSinks, Writing, check_apart, unless_closed};
@@ -59,15 +59,6 @@ pub struct Settings {
     pub stdout: Arc<Mutex<dyn Write + Send>>,
     /// The terminal's width, if standard output is one.
     pub width: Option<usize>,
-}
-
-/// Where snapshots are kept, and how often there is to be one.
-#[derive(Clone, Debug)]
-pub struct StateSettings {
-    /// The folder.
-    pub folder: PathBuf,
-    /// How long after one snapshot is durable the next begins.
-    pub every: Duration,
 }
 
 impl Default for Settings {
@@ -101,12 +92,26 @@ pub struct Report {
 #[derive(Clone)]
 pub struct Stop {
     abort: Arc<Abort>,
+    /// Where snapshots are made.
+    pause: Option<Arc<Pause>>,
 }
 
 impl Stop {
     /// Stops the run: nothing appears under its final name.
     pub fn stop(&self) {
         self.because("the run was stopped");
+    }
+
+    /// Stops the run behind one more snapshot, from which another run can go on: it ends with [`Fault::Paused`]. False, and nothing is
+    /// done, where no snapshots are made.
+    pub fn pause(&self) -> bool {
+        match &self.pause {
+            Some(pause) => {
+                pause.ask();
+                true
+            }
+            None => false,
+        }
     }
 
     /// Stops the run and says why.
@@ -144,6 +149,7 @@ struct Shared {
     folder: Arc<SpillFolder>,
     prepared: PreparedSinks,
     snapshots: Option<Arc<Snapshots>>,
+    pause: Arc<Pause>,
     /// What the run goes on from.
     earlier: Option<Snapshot>,
 }
@@ -177,13 +183,14 @@ impl Run {
             announce(&metrics, *node, splits);
             tracing::info!(component = %plan.nodes[*node].id, files = splits.len(), "counted what there is to read");
         }
-        let store = settings.state.as_ref().map(|state| {
-            let owner = Owner::this_process(plan.name.as_str());
-            Store::open(&state.folder, &owner).map(Arc::new)
-        });
-        let store = store.transpose()?;
-        let earlier = store.as_ref().map(|store| store.latest()).transpose()?;
-        let earlier = earlier.flatten();
+        let kept = settings.state.as_ref();
+        let kept = kept
+            .map(|state| Kept::open(state, &plan.name))
+            .transpose()?;
+        let (store, earlier) = match kept {
+            Some(kept) => (Some(kept.store), kept.earlier),
+            None => (None, None),
+        };
         let names = splits
             .iter()
             .flatten()
@@ -195,13 +202,17 @@ impl Run {
             store.clone(),
             Arc::clone(&metrics),
         );
+        let read = |id: &str| earlier.as_ref()?.1.facts.sources.get(id);
         let sources = layout.sources.iter().zip(&splits);
-        let from = sources
-            .map(|(node, splits)| positions(earlier.as_ref(), &plan.nodes[*node].id, splits));
+        let from = sources.map(|(node, splits)| {
+            let id = &plan.nodes[*node].id;
+            positions(read(id), id, splits)
+        });
         let from = from.collect::<Result<Vec<_>>>()?;
-        let snapshots = store.map(|store| {
+        let snapshots = store.zip(settings.state.as_ref()).map(|(store, state)| {
             let operators = operators(&plan, &layout);
-            let snapshots = Snapshots::new(store, operators, settings.workers, earlier.as_ref());
+            let last = earlier.as_ref().map(|(snapshot, _)| snapshot);
+            let snapshots = Snapshots::new(store, operators, settings.workers, &state.about, last);
             Arc::new(snapshots)
         });
         let gauge = Gauge::new();
@@ -210,10 +221,22 @@ impl Run {
         let policies = plan.nodes.iter().enumerate().map(|(node, planned)| {
             let id = Arc::clone(&planned.id);
             let may_be_done = demand.may_be_done(node);
-            Arc::new(BadRowPolicy::new(id, node, planned.on_error, may_be_done))
+            let policy = BadRowPolicy::new(id, node, planned.on_error, may_be_done);
+            match settings.state {
+                Some(_) => policy.by_epoch(),
+                None => policy,
+            }
+        });
+        let policies: Vec<_> = policies.map(Arc::new).collect();
+        let earlier = earlier.map(|(snapshot, mut manifest)| {
+            for policy in &policies {
+                let known = manifest.facts.bad_rows.remove(&*policy.id);
+                policy.resume(known.unwrap_or_default());
+            }
+            snapshot
         });
         let shared = Shared {
-            policies: policies.collect(),
+            policies,
             names: Arc::new(SplitNames(names)),
             abort: Abort::new(),
             demand: Arc::new(demand),
@@ -221,6 +244,7 @@ impl Run {
             folder,
             prepared: PreparedSinks::default(),
             snapshots,
+            pause: Arc::default(),
             earlier,
             plan,
             layout,
@@ -245,6 +269,7 @@ impl Run {
     pub fn stop_handle(&self) -> Stop {
         Stop {
             abort: Arc::clone(&self.shared.abort),
+            pause: (self.shared.snapshots.is_some()).then(|| Arc::clone(&self.shared.pause)),
         }
     }
 
@@ -480,6 +505,7 @@ fn desk_setup(shared: &Arc<Shared>) -> DeskSetup {
             .snapshots
             .clone()
             .zip(shared.settings.state.as_ref().map(|s| s.every)),
+        pause: Arc::clone(&shared.pause),
     }
 }
 
@@ -497,29 +523,6 @@ fn operators(plan: &Plan, layout: &Layout) -> BTreeMap<usize, (String, String)> 
         *count += 1;
     }
     named
-}
-
-/// How far an earlier run has read each split of a source.
-fn positions(
-    earlier: Option<&Snapshot>,
-    id: &str,
-    splits: &[Split],
-) -> Result<BTreeMap<usize, Position>> {
-    let Some(facts) = earlier.and_then(|earlier| earlier.facts().get(id)) else {
-        return Ok(BTreeMap::new());
-    };
-    let position = SourcePosition::deserialize(facts);
-    let position = position.map_err(|e| {
-        Error::data(format!(
-            "the positions of `{id}` in the snapshot cannot be read: {e}"
-        ))
-    })?;
-    let number = |name: &String| splits.iter().position(|split| *split.name == **name);
-    let known = position
-        .splits
-        .into_iter()
-        .filter_map(|(name, at)| Some((number(&name)?, at)));
-    Ok(known.collect())
 }
 
 /// The components that write early results, and how often.
@@ -701,7 +704,7 @@ fn resume(
     };
     let alone = matches!(job.address, Some(Address::Worker(_)));
     let (own, over) = earlier.own();
-    operator.resume(&own, over)?;
+    operator.resume(&own, (over, alone))?;
     operator.restore(&earlier.stages(), alone)?;
     resume_waiting(shared, index, operator.share(alone), operator)
 }

@@ -7,6 +7,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
@@ -20,6 +21,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::abort::lock;
+use crate::positions::Facts;
+use crate::resume::Manifest;
 use crate::spill::{SpillFolder, kept, with_facts, without_facts};
 
 /// How many low bits of a tick count within its epoch: more ticks than a run will ever have.
@@ -28,6 +31,11 @@ const WITHIN: u32 = 40;
 /// The first tick of an epoch.
 pub fn first_of(epoch: u64) -> u64 {
     epoch << WITHIN
+}
+
+/// The epoch that a tick is of.
+pub fn epoch_of(tick: u64) -> u64 {
+    tick >> WITHIN
 }
 
 /// What an operator on one worker has to say at a cut.
@@ -46,12 +54,41 @@ pub struct Held {
 /// An operator, by its index in the layout, on a worker.
 type Who = (usize, usize);
 
+/// Asks a run to make one more snapshot and to stop then.
+#[derive(Default)]
+pub struct Pause {
+    asked: AtomicBool,
+    wake: Mutex<Option<Wake>>,
+}
+
+impl Pause {
+    /// Asks for it.
+    pub fn ask(&self) {
+        self.asked.store(true, Ordering::Release);
+        if let Some(wake) = lock(&self.wake).as_ref() {
+            wake();
+        }
+    }
+
+    /// Whether that was done.
+    pub fn is_asked(&self) -> bool {
+        self.asked.load(Ordering::Acquire)
+    }
+
+    /// Calls `wake` when it is.
+    pub fn wake_with(&self, wake: impl Fn() + Send + 'static) {
+        *lock(&self.wake) = Some(Box::new(wake));
+    }
+}
+
 /// The snapshots of a run.
 pub struct Snapshots {
     store: Arc<Store>,
     /// The component and the name of each operator that hands in what it holds.
     operators: BTreeMap<usize, (String, String)>,
     workers: usize,
+    /// What the pipeline is.
+    about: BTreeMap<String, String>,
     at_work: Arc<Mutex<AtWork>>,
     /// To the thread that waits for snapshots to be durable.
     pending: Option<Sender<Pending>>,
@@ -105,6 +142,7 @@ impl Snapshots {
         store: Arc<Store>,
         operators: BTreeMap<usize, (String, String)>,
         workers: usize,
+        about: &BTreeMap<String, String>,
         last: Option<&Snapshot>,
     ) -> Self {
         let parts = last.iter().flat_map(|last| last.parts());
@@ -126,6 +164,7 @@ impl Snapshots {
             store,
             operators,
             workers,
+            about: about.clone(),
             at_work,
             pending: Some(pending),
             thread: thread.ok(),
@@ -148,14 +187,17 @@ impl Snapshots {
     }
 
     /// Takes what the desk has to say at the end of an epoch.
-    pub fn hand_in_facts(&self, epoch: u64, facts: Value) -> Result<()> {
+    pub fn hand_in_facts(&self, epoch: u64, facts: Facts) -> Result<()> {
         let mut at_work = lock(&self.at_work);
         if epoch != at_work.epoch {
             return Err(Error::internal(
                 "positions were handed in for another epoch",
             ));
         }
-        at_work.facts = Some(facts);
+        let manifest = Manifest::new(&self.about, facts);
+        let manifest = serde_json::to_value(manifest);
+        let manifest = manifest.map_err(|e| Error::internal(format!("cannot be written: {e}")))?;
+        at_work.facts = Some(manifest);
         self.commit_if_complete(&mut at_work)
     }
 

@@ -18,7 +18,7 @@ use crate::inlet::{Inlet, Next, Rights};
 use crate::layout::{Feed, Lines};
 use crate::message::Parcel;
 use crate::metrics::Metrics;
-use crate::outlet::Outlet;
+use crate::outlet::{HeldRow, Outlet};
 use crate::snapshots::{Held, Snapshots, first_of};
 use crate::spool::Spool;
 
@@ -101,6 +101,7 @@ type Came = (u64, Rights, Batch);
 struct Own {
     numbered: u64,
     done: bool,
+    bad_rows: Vec<HeldRow>,
 }
 
 /// The end of one of the component's inputs.
@@ -302,7 +303,11 @@ impl StageOperator {
     ///
     /// # Errors
     /// When what they held cannot be read.
-    pub fn resume(&mut self, own: &[&serde_json::Value], over: bool) -> Result<()> {
+    pub fn resume(
+        &mut self,
+        own: &[&serde_json::Value],
+        (over, alone): (bool, bool),
+    ) -> Result<()> {
         for own in own {
             let own = Own::deserialize(*own);
             let own = own.map_err(|e| {
@@ -311,6 +316,10 @@ impl StageOperator {
             })?;
             // Rows that are numbered from here on stand behind those that any worker has numbered.
             self.numbered = self.numbered.max(own.numbered);
+            // They leave sorted, whoever has kept them; one worker takes those of all.
+            if alone || self.start.worker == 0 {
+                self.outlet.hold(own.bad_rows);
+            }
             if own.done && self.stage.is_some() {
                 self.setup.demand.done(self.setup.node, 0);
                 self.phase = Phase::Done;
@@ -382,6 +391,7 @@ impl StageOperator {
         let own = Own {
             numbered: self.numbered,
             done: matches!(self.phase, Phase::Done),
+            bad_rows: self.outlet.held(),
         };
         let own = serde_json::to_value(own);
         let own = own.map_err(|e| Error::internal(format!("cannot be written: {e}")))?;

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::run::StateSettings;
+use crate::resume::StateSettings;
 
 use super::*;
 
@@ -94,6 +94,7 @@ fn a_run_that_was_stopped_goes_on_where_it_was() {
                 state: Some(StateSettings {
                     folder: folder.path().join("state"),
                     every: Duration::from_millis(1),
+                    ..StateSettings::default()
                 }),
                 ..Settings::default()
             };
@@ -103,14 +104,17 @@ fn a_run_that_was_stopped_goes_on_where_it_was() {
             let last = attempt > 5;
             std::thread::spawn(move || {
                 std::thread::sleep(after);
-                if !last {
-                    stop.stop();
+                match (last, seed % 2) {
+                    (true, _) => {}
+                    (_, 0) => stop.stop(),
+                    _ => assert!(stop.pause(), "snapshots are made"),
                 }
             });
             match run.execute() {
                 Ok(_) => break,
                 Err(error) => {
-                    assert!(error.to_string().contains("stopped"), "{error}");
+                    let fault = [error::Fault::Stopped, error::Fault::Paused][seed as usize % 2];
+                    assert_eq!(error.fault(), fault, "{error}");
                     stopped += 1;
                 }
             }

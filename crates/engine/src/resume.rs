@@ -1,0 +1,240 @@
+//! What an earlier run left: its newest snapshot, whether it is one of this pipeline, and how far each source was read.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use dataflow_core::{Error, Result, Split};
+use dataflow_store::{Owner, Snapshot, Store};
+use serde::{Deserialize, Serialize};
+
+use crate::positions::{Facts, Position, SourcePosition};
+
+/// The version of what the engine writes into snapshots.
+const VERSION: u32 = 1;
+
+/// Where snapshots are kept, and how often there is to be one.
+#[derive(Clone, Debug, Default)]
+pub struct StateSettings {
+    /// The folder.
+    pub folder: PathBuf,
+    /// How long after one snapshot is durable the next begins.
+    pub every: Duration,
+    /// Whether to begin anew, whatever there is.
+    pub fresh: bool,
+    /// What the pipeline is, component by component: a run goes on only from snapshots of the same.
+    pub about: BTreeMap<String, String>,
+}
+
+/// What a snapshot says of itself.
+#[derive(Default, Serialize, Deserialize)]
+pub struct Manifest {
+    version: u32,
+    about: BTreeMap<String, String>,
+    /// What the desk knew.
+    pub facts: Facts,
+}
+
+impl Manifest {
+    /// Of a run of a pipeline.
+    pub fn new(about: &BTreeMap<String, String>, facts: Facts) -> Self {
+        Self {
+            version: VERSION,
+            about: about.clone(),
+            facts,
+        }
+    }
+}
+
+/// The store of a run, and what an earlier one left in it.
+pub struct Kept {
+    /// The store.
+    pub store: Arc<Store>,
+    /// What to go on from.
+    pub earlier: Option<(Snapshot, Manifest)>,
+}
+
+impl Kept {
+    /// Opens the store, and looks whether there is something to go on from.
+    ///
+    /// # Errors
+    /// When it cannot be opened, or holds snapshots of another pipeline.
+    pub fn open(settings: &StateSettings, pipeline: &str) -> Result<Self> {
+        let owner = Owner::this_process(pipeline);
+        let store = Arc::new(Store::open(&settings.folder, &owner)?);
+        if settings.fresh {
+            store.reset()?;
+        }
+        let Some(snapshot) = store.latest()? else {
+            let earlier = None;
+            return Ok(Self { store, earlier });
+        };
+        for warning in snapshot.warnings() {
+            tracing::warn!("{warning}");
+        }
+        let manifest = read(&snapshot, settings)?;
+        if let Some(difference) = difference(&manifest.about, &settings.about) {
+            return Err(other_pipeline(settings, &difference));
+        }
+        Ok(Self {
+            store,
+            earlier: Some((snapshot, manifest)),
+        })
+    }
+}
+
+fn read(snapshot: &Snapshot, settings: &StateSettings) -> Result<Manifest> {
+    let manifest = Manifest::deserialize(snapshot.facts());
+    let unreadable = |why: String| {
+        let what = format!("the snapshots in this folder cannot be read: {why}");
+        Error::data(what)
+            .file(settings.folder.display().to_string())
+            .help("use the program that wrote them, or begin anew with `--fresh`")
+    };
+    let manifest = manifest.map_err(|error| unreadable(error.to_string()))?;
+    match manifest.version {
+        VERSION => Ok(manifest),
+        other => Err(unreadable(format!("they are of version {other}"))),
+    }
+}
+
+/// What is not the same in two pipelines, in a few words.
+fn difference(before: &BTreeMap<String, String>, now: &BTreeMap<String, String>) -> Option<String> {
+    let ids: BTreeSet<&String> = before.keys().chain(now.keys()).collect();
+    let mut said = Vec::new();
+    for id in ids {
+        match (before.get(id), now.get(id)) {
+            (Some(a), Some(b)) if a == b => {}
+            (Some(_), Some(_)) => said.push(format!("`{id}` was changed")),
+            (None, _) => said.push(format!("`{id}` is new")),
+            (_, None) => said.push(format!("`{id}` is gone")),
+        }
+    }
+    (!said.is_empty()).then(|| said.join(", "))
+}
+
+fn other_pipeline(settings: &StateSettings, difference: &str) -> Error {
+    let what = format!(
+        "the snapshots in this folder are of a pipeline that is not this one: {difference}"
+    );
+    Error::new(dataflow_core::error::Fault::Pipeline, what)
+        .file(settings.folder.display().to_string())
+        .help("begin anew with `--fresh`, or give this pipeline a folder of its own")
+}
+
+/// How far an earlier run has read each split of a source.
+///
+/// # Errors
+/// When the splits are not those of the earlier run with others behind them.
+pub fn positions(
+    earlier: Option<&SourcePosition>,
+    id: &str,
+    splits: &[Split],
+) -> Result<BTreeMap<usize, Position>> {
+    let Some(earlier) = earlier else {
+        return Ok(BTreeMap::new());
+    };
+    let changed = |what: String| {
+        Err(Error::data(what)
+            .component(id)
+            .help("what is new must come behind all that was read; begin anew with `--fresh`"))
+    };
+    if !earlier.is_of(splits) {
+        return changed(
+            "the files are not those that the earlier run read, with others behind them".into(),
+        );
+    }
+    let mut known = BTreeMap::new();
+    let last = earlier.count.saturating_sub(1);
+    for (number, split) in splits.iter().enumerate().take(earlier.count) {
+        let Some(position) = earlier.splits.get(&*split.name) else {
+            continue;
+        };
+        let (before, now) = (position.bytes.unwrap_or(0), split.bytes.unwrap_or(0));
+        if now < before {
+            return changed(format!(
+                "`{}` had {before} bytes when it was read, and has {now}",
+                split.name
+            ));
+        }
+        if now > before && position.whole && number < last {
+            return changed(format!(
+                "`{}` has grown, and others behind it were read already",
+                split.name
+            ));
+        }
+        known.insert(number, *position);
+    }
+    Ok(known)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn splits(sizes: &[(&str, u64)]) -> Vec<Split> {
+        let split = |(name, bytes): &(&str, u64)| Split {
+            name: (*name).into(),
+            bytes: Some(*bytes),
+            rows: None,
+        };
+        sizes.iter().map(split).collect()
+    }
+
+    fn earlier(sizes: &[(&str, u64)]) -> SourcePosition {
+        let all = splits(sizes);
+        let position = |split: &Split| {
+            let position = Position {
+                rows: 10,
+                whole: true,
+                bytes: split.bytes,
+                ..Position::default()
+            };
+            (split.name.to_string(), position)
+        };
+        SourcePosition {
+            splits: all.iter().map(position).collect(),
+            ..SourcePosition::of(&all)
+        }
+    }
+
+    #[test]
+    fn what_is_new_comes_behind_what_was_read() {
+        let before = earlier(&[("a", 5), ("b", 6)]);
+        let now = |sizes: &[(&str, u64)]| positions(Some(&before), "rows", &splits(sizes));
+        for fine in [
+            &[("a", 5), ("b", 6)][..],
+            &[("a", 5), ("b", 9)],
+            &[("a", 5), ("b", 6), ("c", 1)],
+        ] {
+            assert_eq!(now(fine).expect("goes on").len(), 2, "{fine:?}");
+        }
+        for (wrong, why) in [
+            (&[("a", 5)][..], "not those"),
+            (&[("a", 5), ("aa", 1), ("b", 6)], "not those"),
+            (&[("a", 4), ("b", 6)], "`a` had 5 bytes"),
+            (&[("a", 6), ("b", 6)], "`a` has grown"),
+        ] {
+            let error = now(wrong).expect_err("refused").to_string();
+            assert!(error.contains(why), "{wrong:?}: {error}");
+        }
+    }
+
+    #[test]
+    fn another_pipeline_is_told_by_what_changed() {
+        let of = |text: &[(&str, &str)]| -> BTreeMap<String, String> {
+            let pairs = text
+                .iter()
+                .map(|(a, b)| ((*a).to_string(), (*b).to_string()));
+            pairs.collect()
+        };
+        let before = of(&[("a", "1"), ("b", "2")]);
+        assert_eq!(difference(&before, &before), None);
+        let said = difference(&before, &of(&[("b", "3"), ("c", "4")]));
+        assert_eq!(
+            said.as_deref(),
+            Some("`a` is gone, `b` was changed, `c` is new")
+        );
+    }
+}
