@@ -1,4 +1,4 @@
-//! Real data, which is not part of the project: it is read in place, in `../shared/data`. Where that is absent the tests say so.
+//! Real data, which is not part of the project: it is read in place, in a folder beside it. Where that is absent the tests say so.
 
 use std::fmt::Write as _;
 use std::path::PathBuf;
@@ -10,7 +10,9 @@ use crate::time::{few, json_lines, nanoseconds};
 
 /// The folder of real data, if it is there; with `CI=true` it must be.
 fn shared() -> Option<PathBuf> {
-    let folder = crate::program::root().join("../shared/data");
+    let folder = ["..", "shared", "data"]
+        .iter()
+        .fold(crate::program::root(), |folder, name| folder.join(name));
     if folder.is_dir() {
         return Some(folder);
     }

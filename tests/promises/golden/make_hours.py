@@ -1,6 +1,6 @@
 """Makes hours.json: series of the Numenta Anomaly Benchmark brought to hours by Polars.
 
-    python tests/promises/golden/make_hours.py ../shared/data/nab        (pip install polars)
+    python tests/promises/golden/make_hours.py FOLDER        (pip install polars; FOLDER is a copy of the benchmark's data)
 
 For each series, the rows of each hour (how many, their mean, the largest), and the last value before each full hour. Only every
 24th row is listed, and how many there are.
