@@ -62,7 +62,28 @@ pub(crate) fn drives() -> Vec<Drive> {
             }
         }
     }
+    all.extend(cuts());
     all
+}
+
+/// Drives whose stages are saved and go on elsewhere, on fewer and on more workers.
+pub(crate) fn cuts() -> [Drive; 4] {
+    let cut = |workers, rows, memory, (cut_every, via)| Drive {
+        workers,
+        batch_rows: rows,
+        piece_rows: rows,
+        memory,
+        pausing: workers == 2,
+        mark_every: workers,
+        cut_every,
+        via,
+    };
+    [
+        cut(3, 7, 64 << 20, (2, 1)),
+        cut(2, 7, 1, (3, 3)),
+        cut(2, 3, 64 << 20, (4, 2)),
+        cut(1, 1, 64 << 20, (5, 2)),
+    ]
 }
 
 fn node(value: &toml::Value) -> Node {
@@ -409,6 +430,12 @@ impl Accumulator for Numbers {
         let places = state[1].as_primitive::<Int64Type>();
         for (row, group) in groups.iter().enumerate() {
             let number = numbers.is_valid(row).then(|| numbers.value(row));
+            if self.kind == "sequence" {
+                let empty = &mut self.groups[*group as usize].0;
+                assert_eq!(*empty, None, "a sequence goes on with one state only");
+                *empty = number;
+                continue;
+            }
             self.take(*group as usize, number, places.value(row))?;
         }
         Ok(())

@@ -24,6 +24,7 @@ mod per_key;
 mod previous;
 mod resample;
 mod route;
+mod saved;
 mod select;
 mod sort;
 mod time_join;
