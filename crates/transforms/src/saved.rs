@@ -7,6 +7,7 @@ use arrow_schema::{DataType, Field, Schema};
 use dataflow_core::batch::rows_of;
 use dataflow_core::saved::Restored;
 use dataflow_core::{Batch, Error, Result};
+use serde_json::Value;
 
 use crate::aggregate::Hashing;
 
@@ -39,10 +40,20 @@ pub(crate) fn hashes(types: &[DataType], keys: &[ArrayRef], rows: usize) -> Resu
 
 /// The largest of the numbers that the earlier workers saved under a name.
 pub(crate) fn largest(from: &Restored<'_>, name: &str) -> Result<Option<i64>> {
-    let number = |value: serde_json::Value| {
+    Ok(numbers(from, name)?.into_iter().max())
+}
+
+/// The least of them.
+pub(crate) fn least(from: &Restored<'_>, name: &str) -> Result<Option<i64>> {
+    Ok(numbers(from, name)?.into_iter().min())
+}
+
+fn numbers(from: &Restored<'_>, name: &str) -> Result<Vec<i64>> {
+    let number = |value: Value| {
         let number = value.as_i64();
-        number.ok_or_else(|| Error::data(format!("what was saved as `{name}` is no number: {value}")))
+        number.ok_or_else(|| {
+            Error::data(format!("what was saved as `{name}` is no number: {value}"))
+        })
     };
-    let numbers = from.values(name)?.into_iter().map(number);
-    Ok(numbers.collect::<Result<Vec<i64>>>()?.into_iter().max())
+    from.values(name)?.into_iter().map(number).collect()
 }
