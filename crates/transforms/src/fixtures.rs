@@ -67,7 +67,7 @@ pub(crate) fn drives() -> Vec<Drive> {
 }
 
 /// Drives whose stages are saved and go on elsewhere, on fewer and on more workers.
-pub(crate) fn cuts() -> [Drive; 4] {
+pub(crate) fn cuts() -> [Drive; 6] {
     let cut = |workers, rows, memory, (cut_every, via)| Drive {
         workers,
         batch_rows: rows,
@@ -83,6 +83,8 @@ pub(crate) fn cuts() -> [Drive; 4] {
         cut(2, 7, 1, (3, 3)),
         cut(2, 3, 64 << 20, (4, 2)),
         cut(1, 1, 64 << 20, (5, 2)),
+        cut(1, 7, 1, (3, 4)),
+        cut(3, 7, 1, (3, 0)),
     ]
 }
 
@@ -111,6 +113,14 @@ fn node(value: &toml::Value) -> Node {
         value,
         span: Some(Span { start: 1, end: 2 }),
     }
+}
+
+/// The transform that a component's example makes of these inputs.
+pub(crate) fn example(component: &Component, inputs: &[&RecordBatch]) -> Arc<dyn Transform> {
+    let inputs = &inputs[..=component.tables.len()];
+    let example = component.info.example;
+    let (built, problems) = made(component, example, inputs, true, &catalog());
+    built.unwrap_or_else(|| panic!("{example}: {problems:?}"))
 }
 
 /// What is wrong with a component's example.

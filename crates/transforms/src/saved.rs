@@ -51,9 +51,8 @@ pub(crate) fn least(from: &Restored<'_>, name: &str) -> Result<Option<i64>> {
 fn numbers(from: &Restored<'_>, name: &str) -> Result<Vec<i64>> {
     let number = |value: Value| {
         let number = value.as_i64();
-        number.ok_or_else(|| {
-            Error::data(format!("what was saved as `{name}` is no number: {value}"))
-        })
+        number
+            .ok_or_else(|| Error::data(format!("what was saved as `{name}` is no number: {value}")))
     };
     from.values(name)?.into_iter().map(number).collect()
 }

@@ -414,9 +414,13 @@ mod tests {
             let top = build::<Top>(config, &input);
             let expected = Drive::default().run(top.as_ref(), &input).expect("runs");
             assert_eq!(expected.spilled_runs, 0);
-            for (workers, memory, spills) in
-                [(1, 10_000, true), (3, 10_000, true), (2, 1 << 30, false)]
-            {
+            for (workers, memory, spills, (cut_every, via)) in [
+                (1, 10_000, true, (0, 1)),
+                (3, 10_000, true, (0, 1)),
+                (2, 1 << 30, false, (0, 1)),
+                (3, 10_000, true, (20, 2)),
+                (2, 1 << 30, false, (20, 3)),
+            ] {
                 let drive = Drive {
                     workers,
                     memory,
@@ -424,7 +428,8 @@ mod tests {
                     batch_rows: 70,
                     pausing: true,
                     mark_every: 1,
-                    ..Drive::default()
+                    cut_every,
+                    via,
                 };
                 let outcome = drive.run(top.as_ref(), &input).expect("runs");
                 assert_eq!(outcome.rows(), expected.rows(), "{config} {drive:?}");

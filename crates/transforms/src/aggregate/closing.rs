@@ -315,7 +315,6 @@ impl Stage for Closing {
         Ok(Flow::Ready)
     }
 
-
     fn more(&mut self, out: &mut dyn Output) -> Result<Flow> {
         while let Some(batch) = self.next_early()? {
             out.send(PROVISIONAL, batch);

@@ -10,9 +10,9 @@ use arrow_array::types::Int64Type;
 use arrow_array::{Array, ArrayRef, BinaryArray, Int64Array};
 use arrow_schema::{DataType, Field, FieldRef};
 use dataflow_core::saved::Save;
-use dataflow_core::{Batch, Place, Result};
 use dataflow_core::time::Instant;
 use dataflow_core::window::Lookback;
+use dataflow_core::{Batch, Place, Result};
 
 use super::window::Windowed;
 use crate::saved::PIECE;
@@ -56,11 +56,7 @@ impl Cut {
             false => Vec::new(),
         };
         if self.counts() {
-            fields.push(Arc::new(Field::new(
-                COMPLETE,
-                DataType::Boolean,
-                true,
-            )));
+            fields.push(Arc::new(Field::new(COMPLETE, DataType::Boolean, true)));
         }
         fields
     }

@@ -176,7 +176,9 @@ fn with_keys(came: Batch, keys: Vec<ArrayRef>, places: Vec<u64>) -> Result<Batch
     let fields = of_keys.map(Arc::new).chain(schema.fields().iter().cloned());
     let fields: Vec<FieldRef> = fields.collect();
     let schema = Schema::new_with_metadata(fields, schema.metadata().clone());
-    let columns = keys.into_iter().chain(came.rows().columns().iter().cloned());
+    let columns = keys
+        .into_iter()
+        .chain(came.rows().columns().iter().cloned());
     let rows = rows_of(Arc::new(schema), columns.collect(), came.len())?;
     Ok(came
         .with_rows(rows)
