@@ -98,9 +98,14 @@ impl Runs {
         mut next: impl FnMut() -> Result<Option<Batch>>,
     ) -> Result<Arc<dyn Spilled>> {
         let spill = Arc::clone(&self.context.spill);
-        let mut writer = spill.begin(&self.context.id, Arc::clone(&self.schema))?;
+        let mut writer = None;
         let target = piece_bytes(self.context.memory);
         while let Some(batch) = next()? {
+            // Rows may have fewer columns than were declared, so what comes tells.
+            let writer = match &mut writer {
+                Some(writer) => writer,
+                none => none.insert(spill.begin(&self.context.id, batch.schema())?),
+            };
             let rows = piece_rows(target, batch.len(), batch.bytes(), batch.len());
             for start in (0..batch.len()).step_by(rows) {
                 let piece = batch.slice(start, rows.min(batch.len() - start));
@@ -108,6 +113,10 @@ impl Runs {
                 writer.write(&piece)?;
             }
         }
+        let writer = match writer {
+            Some(writer) => writer,
+            None => spill.begin(&self.context.id, Arc::clone(&self.schema))?,
+        };
         writer.finish().map(Arc::from)
     }
 

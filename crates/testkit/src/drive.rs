@@ -34,7 +34,8 @@ pub struct Drive {
     pub mark_every: usize,
     /// Behind every so many pieces, all stages are saved and replaced by others that go on with what they held; never, if 0.
     pub cut_every: usize,
-    /// On how many workers what was saved is taken over, before it comes back to as many as there were.
+    /// On how many workers what was saved is taken over, before it comes back to as many as there were. With 0 stages are only saved,
+    /// and go on themselves.
     pub via: usize,
 }
 
@@ -290,15 +291,16 @@ impl Drive {
         }
         for cut in cuts {
             feeds.iter_mut().try_for_each(|feed| feed.until(cut))?;
-            let via = if count == 1 { 1 } else { self.via };
+            let here = saved(feeds.iter_mut().map(|f| &mut f.stage))?;
+            if self.via == 0 {
+                continue;
+            }
+            let via = match plan.route {
+                Route::Gather => 1,
+                _ => self.via,
+            };
             // On other workers and back again: what was dealt is for the first ones.
-            let there = interrupted(
-                saved(feeds.iter_mut().map(|f| &mut f.stage))?,
-                via,
-                &make,
-                spill,
-            )?;
-            let mut there = there;
+            let mut there = interrupted(here, via, &make, spill)?;
             let back = interrupted(saved(there.iter_mut())?, count, &make, spill)?;
             let back = feeds.iter_mut().zip(back).filter(|(feed, _)| !feed.done);
             for (feed, stage) in back {

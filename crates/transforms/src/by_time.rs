@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use dataflow_core::plan::envelope;
+use dataflow_core::saved::{Restored, Save, Share};
 use dataflow_core::transform::{Columns, Input, Port};
 use dataflow_core::{Batch, Output, Places, Result, StageContext, StagePlan, Transform};
 
@@ -65,6 +66,14 @@ impl Work for Pass {
         let order = keys.order(rows.times()?, &rows.keys, &rows.places()?);
         let batch = rows.batch.with_places(Places::Unknown);
         Ok(Some(batch.with_order(Some(order))))
+    }
+
+    fn save(&self, _: &KeyNumbers, _: &mut dyn Save) -> Result<()> {
+        Ok(())
+    }
+
+    fn restore(&mut self, _: &mut KeyNumbers, _: &Restored<'_>, _: Share<'_>) -> Result<()> {
+        Ok(())
     }
 
     fn bytes(&self) -> (usize, usize) {

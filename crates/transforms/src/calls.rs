@@ -5,9 +5,11 @@ use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
 use arrow_array::{ArrayRef, UInt32Array};
-use arrow_schema::{Field, FieldRef};
+use arrow_schema::{Field, FieldRef, Schema};
 use dataflow_core::accumulator::{OrderClass, Reading};
-use dataflow_core::{Accumulator, AccumulatorPlan, Error, Groups, Output, Places, Result};
+use dataflow_core::batch::rows_of;
+use dataflow_core::saved::{Restored, Save, Share};
+use dataflow_core::{Accumulator, AccumulatorPlan, Batch, Error, Groups, Output, Places, Result};
 
 /// A state that one or more calls read, over inputs given by their numbers.
 #[derive(Debug)]
@@ -146,6 +148,9 @@ pub(crate) struct States {
     zeros: Vec<u32>,
 }
 
+/// The name under which the states of an only group are saved.
+const ONE: &str = "states";
+
 /// Names the call that an error is from.
 fn of(text: &str, error: Error) -> Error {
     let named = Error::new(error.fault(), format!("{text}: {}", error.what()));
@@ -262,6 +267,21 @@ impl States {
     /// Forgets all groups.
     pub(crate) fn clear(&mut self) {
         self.list.iter_mut().for_each(|state| state.clear());
+    }
+
+    /// Writes down the states of the only group.
+    pub(crate) fn save_one(&self, into: &mut dyn Save) -> Result<()> {
+        let schema = Arc::new(Schema::new(self.calls.fields().to_vec()));
+        let rows = rows_of(schema, self.state(&[0])?, 1)?;
+        into.rows(ONE, Batch::new(rows));
+        Ok(())
+    }
+
+    /// Takes into the only group what was written down of it, or of parts of it.
+    pub(crate) fn restore_one(&mut self, from: &Restored<'_>) -> Result<()> {
+        from.rows(ONE, Share::Dealt, &mut |batch| {
+            self.merge(&vec![0; batch.len()], batch.rows().columns())
+        })
     }
 }
 

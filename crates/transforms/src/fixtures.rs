@@ -62,7 +62,30 @@ pub(crate) fn drives() -> Vec<Drive> {
             }
         }
     }
+    all.extend(cuts());
     all
+}
+
+/// Drives whose stages are saved and go on elsewhere, on fewer and on more workers.
+pub(crate) fn cuts() -> [Drive; 6] {
+    let cut = |workers, rows, memory, (cut_every, via)| Drive {
+        workers,
+        batch_rows: rows,
+        piece_rows: rows,
+        memory,
+        pausing: workers == 2,
+        mark_every: workers,
+        cut_every,
+        via,
+    };
+    [
+        cut(3, 7, 64 << 20, (2, 1)),
+        cut(2, 7, 1, (3, 3)),
+        cut(2, 3, 64 << 20, (4, 2)),
+        cut(1, 1, 64 << 20, (5, 2)),
+        cut(1, 7, 1, (3, 4)),
+        cut(3, 7, 1, (3, 0)),
+    ]
 }
 
 fn node(value: &toml::Value) -> Node {
@@ -90,6 +113,14 @@ fn node(value: &toml::Value) -> Node {
         value,
         span: Some(Span { start: 1, end: 2 }),
     }
+}
+
+/// The transform that a component's example makes of these inputs.
+pub(crate) fn example(component: &Component, inputs: &[&RecordBatch]) -> Arc<dyn Transform> {
+    let inputs = &inputs[..=component.tables.len()];
+    let example = component.info.example;
+    let (built, problems) = made(component, example, inputs, true, &catalog());
+    built.unwrap_or_else(|| panic!("{example}: {problems:?}"))
 }
 
 /// What is wrong with a component's example.
@@ -409,6 +440,12 @@ impl Accumulator for Numbers {
         let places = state[1].as_primitive::<Int64Type>();
         for (row, group) in groups.iter().enumerate() {
             let number = numbers.is_valid(row).then(|| numbers.value(row));
+            if self.kind == "sequence" {
+                let empty = &mut self.groups[*group as usize].0;
+                assert_eq!(*empty, None, "a sequence goes on with one state only");
+                *empty = number;
+                continue;
+            }
             self.take(*group as usize, number, places.value(row))?;
         }
         Ok(())

@@ -57,6 +57,11 @@ impl Held {
         self.slots.resize(slots, NOTHING);
     }
 
+    /// How many slots there are.
+    pub(crate) fn slots(&self) -> usize {
+        self.slots.len()
+    }
+
     /// The row in a slot.
     #[inline]
     pub(crate) fn of(&self, slot: usize) -> At {

@@ -7,19 +7,23 @@ use std::collections::VecDeque;
 
 use arrow_array::{ArrayRef, BinaryArray, UInt32Array};
 use arrow_buffer::{Buffer, OffsetBuffer, ScalarBuffer};
-use arrow_schema::DataType;
+use arrow_schema::{DataType, SchemaRef};
 use dataflow_core::external::sort_by_bytes;
 use dataflow_core::order::Keys;
+use dataflow_core::saved::{Restored, Save, Share};
 use dataflow_core::sorter::{Sorted, Sorter};
 use dataflow_core::time::Instant;
 use dataflow_core::{Batch, Error, Result, StageContext};
 
 use crate::aggregate::groups::Groups;
 use crate::columns::column;
+use crate::saved::keyed;
 use dataflow_core::in_time::InTime;
 
 /// The keys met so far, each with a number.
 pub(crate) struct KeyNumbers {
+    /// How many columns they have.
+    columns: usize,
     /// None where there are no keys: all rows are of one.
     groups: Option<Groups>,
     order: Keys,
@@ -31,6 +35,7 @@ pub(crate) struct KeyNumbers {
 impl KeyNumbers {
     fn new(types: &[DataType], memory: usize) -> Result<Self> {
         Ok(Self {
+            columns: types.len(),
             groups: match types.is_empty() {
                 true => None,
                 false => Some(Groups::new(types, memory)?),
@@ -85,6 +90,19 @@ impl KeyNumbers {
             Some(groups) => groups.keys(numbers),
             None => Ok(Vec::new()),
         }
+    }
+
+    /// Rows to be saved: the keys with these numbers, and columns beside them.
+    pub(crate) fn saved(&self, numbers: &[u32], columns: Vec<ArrayRef>) -> Result<Batch> {
+        keyed(self.keys(numbers)?, columns, numbers.len())
+    }
+
+    /// The numbers of the keys of rows that were saved, and the columns beside them.
+    pub(crate) fn restored(&mut self, batch: &Batch) -> Result<(Vec<u32>, Vec<ArrayRef>)> {
+        let (keys, columns) = batch.rows().columns().split_at(self.columns);
+        let mut numbers = Vec::new();
+        self.assign(keys, batch.len(), &mut numbers)?;
+        Ok((numbers, columns.to_vec()))
     }
 
     /// Forgets all keys but these, which from now on are numbered in this order.
@@ -198,6 +216,21 @@ impl InTurn {
     /// Begins to let go of all rows that the watermark has passed.
     pub(crate) fn let_go(&mut self, watermark: Instant) -> Result<()> {
         self.rows.let_go(watermark)
+    }
+
+    /// Writes down the rows that wait. Not while rows are going.
+    pub(crate) fn save(&self, name: &'static str, into: &mut dyn Save) {
+        self.rows.save(name, into);
+    }
+
+    /// Takes over rows that waited, of columns such as these.
+    pub(crate) fn restore(
+        &mut self,
+        name: &str,
+        from: (&Restored<'_>, Share<'_>),
+        schema: SchemaRef,
+    ) -> Result<()> {
+        self.rows.restore(name, from, schema)
     }
 
     /// The next rows; none when all have gone that may.

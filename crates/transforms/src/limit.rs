@@ -3,12 +3,14 @@
 use std::sync::Arc;
 
 use dataflow_core::component::TransformConfig;
+use dataflow_core::saved::{Restored, Save};
 use dataflow_core::transform::{Columns, Emits, Input, Port, Route};
 use dataflow_core::{
     Batch, Check, Configured, Flow, Info, Output, Result, Stage, StagePlan, Transform,
 };
 use schemars::JsonSchema;
 use serde::Deserialize;
+use serde_json::Value;
 
 use crate::config::only_input;
 
@@ -92,12 +94,27 @@ impl Stage for First {
             Flow::Ready
         })
     }
+
+    fn save(&mut self, into: &mut dyn Save) -> Result<()> {
+        into.value(LEFT, self.left.into());
+        Ok(())
+    }
+
+    fn restore(&mut self, from: &Restored<'_>) -> Result<()> {
+        // One worker has all rows, so one has saved.
+        let left = from.values(LEFT)?.first().and_then(Value::as_u64);
+        self.left = left.unwrap_or(self.left);
+        Ok(())
+    }
 }
+
+/// The name under which is saved how many rows are still to pass.
+const LEFT: &str = "left";
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fixtures::{build, drives, rows};
+    use crate::fixtures::{build, cuts, drives, rows};
 
     #[test]
     fn the_first_rows_pass() {
@@ -105,6 +122,15 @@ mod tests {
         for (limit, count) in [(0, 0), (1, 1), (3, 3), (4, 4), (9, 4)] {
             let transform = build::<Limit>(&format!("rows = {limit}"), &input);
             for drive in drives() {
+                let outcome = drive.run(transform.as_ref(), &input).expect("runs");
+                assert_eq!(outcome.rows(), input.slice(0, count), "{limit} {drive:?}");
+            }
+            for drive in cuts() {
+                let drive = dataflow_testkit::Drive {
+                    piece_rows: 1,
+                    cut_every: 1,
+                    ..drive
+                };
                 let outcome = drive.run(transform.as_ref(), &input).expect("runs");
                 assert_eq!(outcome.rows(), input.slice(0, count), "{limit} {drive:?}");
             }

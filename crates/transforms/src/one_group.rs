@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use arrow_array::{ArrayRef, RecordBatch, RecordBatchOptions};
 use arrow_schema::{Schema, SchemaRef};
+use dataflow_core::saved::{Restored, Save};
 use dataflow_core::transform::{Emits, Route};
 use dataflow_core::{Batch, Flow, Output, Places, Result, Stage, StageContext, StagePlan};
 
@@ -95,10 +96,21 @@ impl<S: OneGroup> Stage for PartialOne<S> {
         Ok(Flow::Ready)
     }
 
+    fn save(&mut self, into: &mut dyn Save) -> Result<()> {
+        self.states.save_one(into)
+    }
+
+    fn restore(&mut self, from: &Restored<'_>) -> Result<()> {
+        self.states.restore_one(from)
+    }
+
     fn bytes(&self) -> usize {
         self.states.bytes()
     }
 }
+
+/// The name under which is saved whether anything was heard.
+const HEARD: &str = "heard";
 
 struct TotalOne<S> {
     context: StageContext,
@@ -138,6 +150,20 @@ impl<S: OneGroup> Stage for TotalOne<S> {
             out.send(0, batch);
         }
         Ok(Flow::Ready)
+    }
+
+    fn save(&mut self, into: &mut dyn Save) -> Result<()> {
+        if self.heard {
+            self.states.save_one(into)?;
+        }
+        into.value(HEARD, self.heard.into());
+        Ok(())
+    }
+
+    fn restore(&mut self, from: &Restored<'_>) -> Result<()> {
+        self.states.restore_one(from)?;
+        self.heard = from.dealt_values(HEARD)?.contains(&true.into());
+        Ok(())
     }
 
     fn bytes(&self) -> usize {

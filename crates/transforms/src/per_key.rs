@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use arrow_array::{ArrayRef, RecordBatch, RecordBatchOptions};
 use arrow_schema::{DataType, Field, FieldRef, Schema, SchemaRef};
+use dataflow_core::saved::{Restored, Save, Share};
 use dataflow_core::time::{BEGINNING, END, Instant};
 use dataflow_core::transform::{Columns, Emits, Input, Route};
 use dataflow_core::units::Bytes;
@@ -21,6 +22,7 @@ use crate::columns::{KeyColumn, column, conform, in_type, plain_type, reject_onc
 use crate::config::By;
 use crate::in_turn::{InTurn, KeyNumbers, Rows};
 use crate::late::in_time;
+use crate::saved::{hashes, owners};
 
 /// Reports that rows have no event time, if they have none.
 pub(crate) fn needs_time(what: &str, input: &Input, check: &mut Check<'_>) -> Option<()> {
@@ -159,6 +161,13 @@ impl PerKey {
         let values =
             named.map(|(name, of)| in_type(&column(rows, name)?, &plain_type(of.data_type())));
         values.collect()
+    }
+
+    /// The hashes by which rows on their way find the owner of their key.
+    fn owners(&self, batch: &Batch) -> Result<Vec<u64>> {
+        let keys = self.key_names.iter();
+        let keys = keys.map(|name| column(batch.rows(), name));
+        hashes(&self.types, &keys.collect::<Result<Vec<_>>>()?, batch.len())
     }
 
     /// The rows as they came, without what was added for the way.
@@ -325,7 +334,7 @@ pub(crate) trait Work: Send {
     }
 
     /// More rows that leave, at most a batch of them.
-    fn more(&mut self, keys: &KeyNumbers) -> Result<Option<Batch>> {
+    fn more(&mut self, keys: &mut KeyNumbers) -> Result<Option<Batch>> {
         let _ = keys;
         Ok(None)
     }
@@ -335,6 +344,17 @@ pub(crate) trait Work: Send {
         watermark
     }
 
+    /// Writes down what is held of keys, in rows whose first columns are the keys ([`KeyNumbers::saved`]).
+    fn save(&self, keys: &KeyNumbers, into: &mut dyn Save) -> Result<()>;
+
+    /// Goes on with what was written down. `share` tells which of such rows are of this worker.
+    fn restore(
+        &mut self,
+        keys: &mut KeyNumbers,
+        from: &Restored<'_>,
+        share: Share<'_>,
+    ) -> Result<()>;
+
     /// Bytes held of keys, and of rows that could be spilled.
     fn bytes(&self) -> (usize, usize);
 }
@@ -342,11 +362,14 @@ pub(crate) trait Work: Send {
 /// The rows of the keys that one worker owns, in order.
 struct Working<W> {
     context: StageContext,
-    schema: SchemaRef,
+    of: Arc<PerKey>,
     rows: InTurn,
     work: W,
     until: Instant,
 }
+
+/// The name under which rows are saved that wait.
+const ROWS: &str = "rows";
 
 /// How many batches are worked on before others get their turn.
 const BATCHES: usize = 16;
@@ -355,10 +378,10 @@ const BATCHES: usize = 16;
 const TOLERATED: usize = 16 << 20;
 
 impl<W: Work> Working<W> {
-    fn new(context: StageContext, of: &PerKey, work: W) -> Result<Self> {
+    fn new(context: StageContext, of: &Arc<PerKey>, work: W) -> Result<Self> {
         Ok(Self {
-            schema: Arc::clone(&of.schema),
             rows: InTurn::new(&context, &of.key_names, &of.types)?,
+            of: Arc::clone(of),
             work,
             until: BEGINNING,
             context,
@@ -367,7 +390,7 @@ impl<W: Work> Working<W> {
 
     /// The next rows that leave; outside, none if all was done.
     fn step(&mut self, out: &mut dyn Output) -> Result<Option<Option<Batch>>> {
-        if let Some(batch) = self.work.more(&self.rows.keys)? {
+        if let Some(batch) = self.work.more(&mut self.rows.keys)? {
             return Ok(Some(Some(batch)));
         }
         if let Some(rows) = self.rows.next()? {
@@ -406,7 +429,7 @@ impl<W: Work> Working<W> {
 
 impl<W: Work> Stage for Working<W> {
     fn on_batch(&mut self, batch: Batch, _: &mut dyn Output) -> Result<Flow> {
-        self.rows.push(conform(batch, &self.schema)?)?;
+        self.rows.push(conform(batch, &self.of.schema)?)?;
         Ok(Flow::Ready)
     }
 
@@ -438,6 +461,21 @@ impl<W: Work> Stage for Working<W> {
         self.rows.let_go(END)?;
         self.until = END;
         self.more(out)
+    }
+
+    fn save(&mut self, into: &mut dyn Save) -> Result<()> {
+        self.rows.save(ROWS, into);
+        self.work.save(&self.rows.keys, into)
+    }
+
+    fn restore(&mut self, from: &Restored<'_>) -> Result<()> {
+        let of = Arc::clone(&self.of);
+        let on_their_way = |batch: &Batch| of.owners(batch);
+        let rows = (from, Share::Keyed(&on_their_way));
+        self.rows.restore(ROWS, rows, Arc::clone(&of.schema))?;
+        let owners = owners(&of.types);
+        self.work
+            .restore(&mut self.rows.keys, from, Share::Keyed(&owners))
     }
 
     fn bytes(&self) -> usize {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use arrow_array::ArrayRef;
 use arrow_schema::{DataType, SchemaRef};
 use dataflow_core::component::TransformConfig;
+use dataflow_core::saved::{Restored, Save, Share};
 use dataflow_core::transform::{Columns, Emits, Input, Port};
 use dataflow_core::{
     Batch, Check, Configured, Error, Flow, Info, Located, Output, Result, Stage, StageContext,
@@ -232,6 +233,9 @@ impl Transform for Checked {
     }
 }
 
+/// The name under which rows are saved.
+const ROWS: &str = "rows";
+
 struct Sorting {
     context: StageContext,
     keys: Arc<OrderKeys>,
@@ -271,6 +275,17 @@ impl Stage for Sorting {
     fn on_end(&mut self, out: &mut dyn Output) -> Result<Flow> {
         self.sorted = Some(self.sorter.finish()?);
         self.more(out)
+    }
+
+    fn save(&mut self, into: &mut dyn Save) -> Result<()> {
+        self.sorter.save(ROWS, into);
+        Ok(())
+    }
+
+    fn restore(&mut self, from: &Restored<'_>) -> Result<()> {
+        // Rows are sorted wherever they are.
+        let schema = Arc::clone(&self.schema);
+        self.sorter.restore(ROWS, (from, Share::Dealt), schema)
     }
 
     fn bytes(&self) -> usize {

@@ -6,6 +6,7 @@ use arrow_array::{Array, BinaryArray, BooleanArray};
 use arrow_schema::SchemaRef;
 use dataflow_core::component::TransformConfig;
 use dataflow_core::order::key_hash;
+use dataflow_core::saved::{Restored, Save, Share};
 use dataflow_core::transform::{Columns, Emits, Input, Port, Route};
 use dataflow_core::{
     Batch, Check, Configured, Flow, Info, Located, Output, Places, Result, Stage, StageContext,
@@ -173,6 +174,15 @@ impl Transform for Checked {
     }
 }
 
+/// The name under which rows are saved.
+const ROWS: &str = "rows";
+
+/// The hashes by which rows find the owner of their group.
+fn hashes(groups: &BinaryArray) -> Vec<u64> {
+    let keys = groups.iter().map(Option::unwrap_or_default);
+    keys.map(key_hash).collect()
+}
+
 /// How many rows may come before the losers among them are thrown away.
 const PRUNE_ROWS: usize = 65_536;
 
@@ -244,12 +254,7 @@ impl Best {
             let winning = self.ranks.within(self.keys.n, batch.len(), groups.as_ref());
             return batch.with_places(Places::Unknown).filter(&winning);
         }
-        let hash = groups.map(|groups| {
-            groups
-                .iter()
-                .map(|key| key_hash(key.unwrap_or_default()))
-                .collect()
-        });
+        let hash = groups.map(|groups| hashes(&groups).into());
         Ok(batch.with_order(None).with_hash(hash))
     }
 }
@@ -326,6 +331,26 @@ impl Stage for Best {
         self.more(out)
     }
 
+    fn save(&mut self, into: &mut dyn Save) -> Result<()> {
+        self.sorter.save(ROWS, into);
+        Ok(())
+    }
+
+    fn restore(&mut self, from: &Restored<'_>) -> Result<()> {
+        if !self.last {
+            // Candidates are of no worker, and are pruned rather than spilled: when the next rows come.
+            return from.rows(ROWS, Share::Dealt, &mut |batch| self.sorter.push(batch));
+        }
+        let keys = Arc::clone(&self.keys);
+        let owners = |batch: &Batch| {
+            let hashes = keys.groups(batch)?.as_ref().map(hashes);
+            Ok(hashes.unwrap_or_else(|| vec![0; batch.len()]))
+        };
+        let share = Share::Keyed(&owners);
+        let schema = Arc::clone(&self.schema);
+        self.sorter.restore(ROWS, (from, share), schema)
+    }
+
     fn bytes(&self) -> usize {
         self.sorter.bytes()
     }
@@ -389,9 +414,13 @@ mod tests {
             let top = build::<Top>(config, &input);
             let expected = Drive::default().run(top.as_ref(), &input).expect("runs");
             assert_eq!(expected.spilled_runs, 0);
-            for (workers, memory, spills) in
-                [(1, 10_000, true), (3, 10_000, true), (2, 1 << 30, false)]
-            {
+            for (workers, memory, spills, (cut_every, via)) in [
+                (1, 10_000, true, (0, 1)),
+                (3, 10_000, true, (0, 1)),
+                (2, 1 << 30, false, (0, 1)),
+                (3, 10_000, true, (20, 2)),
+                (2, 1 << 30, false, (20, 3)),
+            ] {
                 let drive = Drive {
                     workers,
                     memory,
@@ -399,7 +428,8 @@ mod tests {
                     batch_rows: 70,
                     pausing: true,
                     mark_every: 1,
-                    ..Drive::default()
+                    cut_every,
+                    via,
                 };
                 let outcome = drive.run(top.as_ref(), &input).expect("runs");
                 assert_eq!(outcome.rows(), expected.rows(), "{config} {drive:?}");

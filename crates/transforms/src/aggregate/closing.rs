@@ -9,10 +9,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::Int64Type;
-use arrow_array::{ArrayRef, BinaryArray, Int64Array, RecordBatch};
+use arrow_array::{ArrayRef, BinaryArray, Int64Array};
 use arrow_schema::DataType;
 use dataflow_core::external::{OpenRuns, piece_bytes, piece_rows};
 use dataflow_core::order::Keys;
+use dataflow_core::saved::{Restored, Save, Share};
 use dataflow_core::time::{BEGINNING, END, Instant};
 use dataflow_core::{Batch, Flow, Output, Result, Stage, StageContext};
 
@@ -22,8 +23,11 @@ use super::passing::is_rows;
 use super::sliding::Sliding;
 use super::total::Combine;
 use super::window::PROVISIONAL;
-use super::work::Work;
+use super::work::{GROUPS, Work};
 use crate::calls::States;
+
+/// The name under which spilled groups are saved.
+const RUNS: &str = "runs";
 
 /// What a group's time is set to when it has left.
 const LEFT: Instant = BEGINNING;
@@ -112,6 +116,30 @@ impl Closing {
         self.groups.clear()
     }
 
+    /// Takes in rows, or states.
+    fn take_in(&mut self, batch: &Batch) -> Result<()> {
+        let columns = batch.rows().columns();
+        let (keys, rest) = columns.split_at(self.work.types.len());
+        self.groups.assign(keys, &mut self.assigned)?;
+        self.states.resize(self.groups.len());
+        self.leaves.resize(self.groups.len(), LEFT);
+        let ends = keys[0].as_primitive::<Int64Type>().values();
+        for (group, end) in self.assigned.iter().zip(ends) {
+            self.leaves[*group as usize] = *end;
+        }
+        if is_rows(batch.rows(), keys.len()) {
+            let groups = Some(self.assigned.as_slice());
+            self.states
+                .update(groups, batch.len(), rest, batch.places())?;
+        } else {
+            self.states.merge(&self.assigned, rest)?;
+        }
+        if self.groups.bytes() + self.states.bytes() + self.groups.sorting_bytes() > self.budget() {
+            self.spill()?;
+        }
+        Ok(())
+    }
+
     /// Writes some groups to disk and forgets all.
     fn spill(&mut self) -> Result<()> {
         let (some, _) = self.live(END);
@@ -127,10 +155,8 @@ impl Closing {
             if piece.is_empty() {
                 return Ok(None);
             }
-            let mut columns = table.keys(piece)?;
-            columns.extend(states.state(piece)?);
-            let rows = RecordBatch::try_new(Arc::clone(&work.states), columns)?;
-            let batch = Batch::new(rows).with_order(Some(order.slice(at, piece.len())));
+            let batch = work.written(table, states, piece)?;
+            let batch = batch.with_order(Some(order.slice(at, piece.len())));
             at = end;
             Ok(Some(batch))
         })?;
@@ -285,25 +311,7 @@ impl Closing {
 
 impl Stage for Closing {
     fn on_batch(&mut self, batch: Batch, _: &mut dyn Output) -> Result<Flow> {
-        let columns = batch.rows().columns();
-        let (keys, rest) = columns.split_at(self.work.types.len());
-        self.groups.assign(keys, &mut self.assigned)?;
-        self.states.resize(self.groups.len());
-        self.leaves.resize(self.groups.len(), LEFT);
-        let ends = keys[0].as_primitive::<Int64Type>().values();
-        for (group, end) in self.assigned.iter().zip(ends) {
-            self.leaves[*group as usize] = *end;
-        }
-        if is_rows(batch.rows(), keys.len()) {
-            let groups = Some(self.assigned.as_slice());
-            self.states
-                .update(groups, batch.len(), rest, batch.places())?;
-        } else {
-            self.states.merge(&self.assigned, rest)?;
-        }
-        if self.groups.bytes() + self.states.bytes() + self.groups.sorting_bytes() > self.budget() {
-            self.spill()?;
-        }
+        self.take_in(&batch)?;
         Ok(Flow::Ready)
     }
 
@@ -348,6 +356,28 @@ impl Stage for Closing {
     fn on_end(&mut self, out: &mut dyn Output) -> Result<Flow> {
         self.let_go(END)?;
         self.more(out)
+    }
+
+    fn save(&mut self, into: &mut dyn Save) -> Result<()> {
+        let (live, _) = self.live(END);
+        self.work.save((&self.groups, &self.states), &live, into)?;
+        self.runs.save(RUNS, into);
+        match &self.sliding {
+            Some(sliding) => sliding.save(into),
+            None => Ok(()),
+        }
+    }
+
+    fn restore(&mut self, from: &Restored<'_>) -> Result<()> {
+        let work = Arc::clone(&self.work);
+        let owners = work.owners();
+        let share = Share::Keyed(&owners);
+        self.runs.restore(RUNS, from, share)?;
+        from.rows(GROUPS, share, &mut |batch| self.take_in(&batch))?;
+        match &mut self.sliding {
+            Some(sliding) => sliding.restore(from, share),
+            None => Ok(()),
+        }
     }
 
     fn bytes(&self) -> usize {

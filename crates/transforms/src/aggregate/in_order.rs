@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use dataflow_core::accumulator::OrderClass;
+use dataflow_core::saved::{Restored, Save};
 use dataflow_core::time::BEGINNING;
 use dataflow_core::transform::{Emits, Route};
 use dataflow_core::units::Bytes;
@@ -21,6 +22,7 @@ use super::total::{Total, too_large};
 use super::work::Work;
 use crate::calls::{Calls, States};
 use crate::one_group::OneGroup;
+use crate::saved::largest;
 
 /// The two stages of an aggregation that takes rows in order.
 pub(super) fn stages(work: &Arc<Work>) -> Vec<StagePlan> {
@@ -100,7 +102,20 @@ impl Numbered {
         self.0 += batch.len() as u64;
         Ok(batch.with_places(Places::From(first)))
     }
+
+    fn save(&self, into: &mut dyn Save) {
+        into.value(NUMBERED, self.0.into());
+    }
+
+    /// Numbers only say which of a group's rows came first: behind the largest, all are new.
+    fn restore(&mut self, from: &Restored<'_>) -> Result<()> {
+        self.0 = largest(from, NUMBERED)?.unwrap_or(0).unsigned_abs();
+        Ok(())
+    }
 }
+
+/// The name under which the number of rows is saved.
+const NUMBERED: &str = "numbered";
 
 /// The groups of the keys that one worker owns.
 struct Each {
@@ -131,6 +146,16 @@ impl Stage for Each {
 
     fn on_end(&mut self, out: &mut dyn Output) -> Result<Flow> {
         self.total.on_end(out)
+    }
+
+    fn save(&mut self, into: &mut dyn Save) -> Result<()> {
+        self.numbered.save(into);
+        self.total.save(into)
+    }
+
+    fn restore(&mut self, from: &Restored<'_>) -> Result<()> {
+        self.numbered.restore(from)?;
+        self.total.restore(from)
     }
 
     fn bytes(&self) -> usize {
@@ -179,6 +204,16 @@ impl Stage for One {
         let batch = OneGroup::finish(self.work.as_ref(), values, out)?;
         out.send(0, batch);
         Ok(Flow::Ready)
+    }
+
+    fn save(&mut self, into: &mut dyn Save) -> Result<()> {
+        self.numbered.save(into);
+        self.states.save_one(into)
+    }
+
+    fn restore(&mut self, from: &Restored<'_>) -> Result<()> {
+        self.numbered.restore(from)?;
+        self.states.restore_one(from)
     }
 
     fn bytes(&self) -> usize {

@@ -4,15 +4,16 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use arrow_array::ArrayRef;
 use arrow_array::cast::AsArray;
 use arrow_array::types::Int64Type;
-use arrow_array::{ArrayRef, RecordBatch};
+use dataflow_core::saved::{Restored, Save, Share};
 use dataflow_core::time::{BEGINNING, END, Instant};
 use dataflow_core::{Batch, Flow, Output, Result, Stage, StageContext};
 
 use super::groups::Groups;
 use super::passing::Passing;
-use super::work::{Rows, Work};
+use super::work::{GROUPS, Rows, Work};
 use crate::calls::States;
 use dataflow_core::external::piece_rows;
 
@@ -78,11 +79,21 @@ impl Partial {
     fn batch_of(&mut self, start: usize, limit: usize) -> Result<Batch> {
         let end = (start + limit).min(self.groups.len());
         let some: Vec<u32> = (start as u32..end as u32).collect();
-        let mut columns: Vec<ArrayRef> = self.groups.keys(&some)?;
-        let hash = self.passing.hashes(&columns)?;
-        columns.extend(self.states.state(&some)?);
-        let rows = RecordBatch::try_new(Arc::clone(&self.work.states), columns)?;
-        Ok(Batch::new(rows).with_hash(Some(hash.into())))
+        let batch = self.work.written(&self.groups, &self.states, &some)?;
+        let keys = &batch.rows().columns()[..self.work.types.len()];
+        let hash = self.passing.hashes(keys)?;
+        Ok(batch.with_hash(Some(hash.into())))
+    }
+
+    /// Finds the groups of keys.
+    fn assign(&mut self, keys: &[ArrayRef]) -> Result<()> {
+        if self.work.windowed.is_some() {
+            let ends = keys[0].as_primitive::<Int64Type>().values();
+            self.first = ends.iter().copied().min().unwrap_or(END).min(self.first);
+        }
+        self.groups.assign(keys, &mut self.assigned)?;
+        self.states.resize(self.groups.len());
+        Ok(())
     }
 
     fn is_full(&self, bytes: usize) -> bool {
@@ -124,12 +135,7 @@ impl Stage for Partial {
         if self.pass > 0 {
             return self.pass(read, out);
         }
-        if self.work.windowed.is_some() {
-            let ends = read.keys[0].as_primitive::<Int64Type>().values();
-            self.first = ends.iter().copied().min().unwrap_or(END).min(self.first);
-        }
-        self.groups.assign(&read.keys, &mut self.assigned)?;
-        self.states.resize(self.groups.len());
+        self.assign(&read.keys)?;
         let groups = Some(self.assigned.as_slice());
         self.states
             .update(groups, read.rows, &read.inputs, &read.places)?;
@@ -178,6 +184,24 @@ impl Stage for Partial {
     fn on_end(&mut self, out: &mut dyn Output) -> Result<Flow> {
         self.sending = Some(0);
         self.more(out)
+    }
+
+    fn save(&mut self, into: &mut dyn Save) -> Result<()> {
+        let all: Vec<u32> = (0..self.groups.len() as u32).collect();
+        self.work.save((&self.groups, &self.states), &all, into)
+    }
+
+    fn restore(&mut self, from: &Restored<'_>) -> Result<()> {
+        // These groups are parts, which are merged where their keys are owned, whoever sends them. How well reducing has paid
+        // is not known any more: it is tried anew.
+        from.rows(GROUPS, Share::Dealt, &mut |batch| {
+            let (keys, states) = batch.rows().columns().split_at(self.work.types.len());
+            self.assign(keys)?;
+            self.rows += batch.len() as u64;
+            self.states.merge(&self.assigned, states)
+        })?;
+        self.held.store(self.bytes(), Ordering::Relaxed);
+        Ok(())
     }
 
     fn bytes(&self) -> usize {

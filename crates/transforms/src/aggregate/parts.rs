@@ -10,6 +10,8 @@ use std::sync::Arc;
 
 use arrow_array::{RecordBatch, UInt32Array};
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
+use dataflow_core::runs::Run;
+use dataflow_core::saved::{Restored, Save, Share};
 use dataflow_core::stage::{SpillWriter, Spilled};
 use dataflow_core::{Batch, Places, Result, StageContext};
 
@@ -39,7 +41,35 @@ struct Part {
     waiting: Vec<Batch>,
     bytes: usize,
     writer: Option<Box<dyn SpillWriter>>,
+    /// What was written and closed.
+    files: Vec<Arc<dyn Spilled>>,
 }
+
+/// The rows of a part, file after file.
+pub(super) struct Files {
+    left: std::vec::IntoIter<Arc<dyn Spilled>>,
+    reading: Option<Box<dyn Run>>,
+}
+
+impl Run for Files {
+    fn next(&mut self) -> Result<Option<Batch>> {
+        loop {
+            if let Some(reading) = &mut self.reading
+                && let Some(batch) = reading.next()?
+            {
+                return Ok(Some(batch));
+            }
+            let Some(file) = self.left.next() else {
+                self.reading = None;
+                return Ok(None);
+            };
+            self.reading = Some(file.read()?);
+        }
+    }
+}
+
+/// The name under which parts are saved.
+const ASIDE: &str = "aside";
 
 impl Parts {
     /// Parts of rows such as these, whose first columns are keys of the given types.
@@ -89,15 +119,62 @@ impl Parts {
     }
 
     /// Everything is in: the parts that have rows, to be read one after the other.
-    pub(super) fn finish(mut self) -> Result<VecDeque<Box<dyn Spilled>>> {
+    pub(super) fn finish(mut self) -> Result<VecDeque<Files>> {
         let mut written = VecDeque::new();
         for part in &mut self.list {
             part.write(&self.context, &self.schema)?;
-            if let Some(writer) = part.writer.take() {
-                written.push_back(writer.finish()?);
+            part.close()?;
+            if !part.files.is_empty() {
+                written.push_back(Files {
+                    left: std::mem::take(&mut part.files).into_iter(),
+                    reading: None,
+                });
             }
         }
         Ok(written)
+    }
+
+    /// Writes down what was set aside. What has been written to disk is closed, so that others can read it.
+    pub(super) fn save(&mut self, into: &mut dyn Save) -> Result<()> {
+        for part in &mut self.list {
+            part.close()?;
+            part.files.iter().for_each(|file| into.run(ASIDE, file, 0));
+            let waiting = part.waiting.iter().cloned();
+            waiting.for_each(|rows| into.rows(ASIDE, rows));
+        }
+        Ok(())
+    }
+
+    /// What was set aside before; none if nothing was.
+    pub(super) fn restored(
+        context: &StageContext,
+        types: &[DataType],
+        from: &Restored<'_>,
+        share: Share<'_>,
+    ) -> Result<Option<Self>> {
+        let mut parts: Option<Self> = None;
+        let made = |parts: &mut Option<Self>, rows: &RecordBatch| match parts.take() {
+            Some(parts) => Ok(parts),
+            None => Self::new(context, types, rows),
+        };
+        for (file, _) in from.runs(ASIDE, share)? {
+            let Some(first) = file.read()?.next()? else {
+                continue;
+            };
+            // All rows of a file are of one part.
+            let mut some = made(&mut parts, first.rows())?;
+            let keys = &first.slice(0, 1).rows().columns()[..some.keys].to_vec();
+            let hash = some.hashing.of(keys)?;
+            some.list[part(hash[0])].files.push(file);
+            parts = Some(some);
+        }
+        from.rows(ASIDE, share, &mut |batch| {
+            let mut some = made(&mut parts, batch.rows())?;
+            some.add(&batch)?;
+            parts = Some(some);
+            Ok(())
+        })?;
+        Ok(parts)
     }
 
     /// Bytes that wait to be written.
@@ -108,6 +185,14 @@ impl Parts {
 }
 
 impl Part {
+    /// Ends the file that is being written.
+    fn close(&mut self) -> Result<()> {
+        if let Some(writer) = self.writer.take() {
+            self.files.push(Arc::from(writer.finish()?));
+        }
+        Ok(())
+    }
+
     fn write(&mut self, context: &StageContext, schema: &SchemaRef) -> Result<()> {
         if self.waiting.is_empty() {
             return Ok(());

@@ -8,7 +8,6 @@ use dataflow_core::batch::rows_of;
 use dataflow_core::{Batch, Places, Result};
 
 use super::hashing::Hashing;
-use super::window::Windowed;
 use super::work::{Rows, Work};
 
 /// The name of an input's column; what tells rows from states, whose names start with a number.
@@ -26,11 +25,7 @@ pub(super) struct Passing {
 impl Passing {
     /// Where one worker is `alone`, nobody looks at hashes.
     pub(super) fn new(work: &Arc<Work>, alone: bool) -> Result<Self> {
-        let overlaps = work
-            .windowed
-            .as_ref()
-            .filter(|windowed| windowed.has_panes());
-        let unrouted = overlaps.map_or(0, Windowed::keys);
+        let unrouted = work.unrouted();
         Ok(Self {
             hashing: Hashing::new(&work.types[unrouted..])?,
             unrouted,

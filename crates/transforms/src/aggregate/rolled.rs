@@ -6,18 +6,22 @@ use std::sync::Arc;
 use arrow_array::{ArrayRef, TimestampNanosecondArray, UInt64Array};
 use arrow_schema::{DataType, SchemaRef};
 use dataflow_core::order::Keys;
+use dataflow_core::saved::{Restored, Save, Share};
 use dataflow_core::sorter::{Sorted, Sorter};
 use dataflow_core::time::{BEGINNING, END, Instant};
 use dataflow_core::transform::{Emits, Route};
 use dataflow_core::units::Bytes;
 use dataflow_core::window::Lookback;
-use dataflow_core::{Batch, Error, Flow, Output, Result, Stage, StageContext, StagePlan, Times};
+use dataflow_core::{
+    Batch, Error, Flow, Output, Places, Result, Stage, StageContext, StagePlan, Times,
+};
 
 use super::groups::Groups;
-use super::rolling::Rolling;
-use super::sequence::{first, plain_schema, positions};
+use super::rolling::{Held, Rolling};
+use super::sequence::{NUMBERED, RESULTS, ROWS, first, plain_schema, positions};
 use super::work::Work;
 use crate::columns::conform;
+use crate::saved::{keyed, largest};
 use dataflow_core::in_time::InTime;
 
 /// The two stages of such an aggregation.
@@ -94,17 +98,22 @@ impl Rolled {
         })
     }
 
+    fn assign(&mut self, keys: &[ArrayRef], rows: usize) -> Result<()> {
+        match keys.is_empty() {
+            true => {
+                self.assigned.clear();
+                self.assigned.resize(rows, 0);
+                Ok(())
+            }
+            false => self.keys.assign(keys, &mut self.assigned),
+        }
+    }
+
     /// Takes rows in, which come in order, and makes their results.
     fn take(&mut self, batch: &Batch, out: &mut dyn Output) -> Result<()> {
         let columns = batch.rows().columns();
         let (keys, inputs) = columns.split_at(self.work.types.len());
-        match keys.is_empty() {
-            true => {
-                self.assigned.clear();
-                self.assigned.resize(batch.len(), 0);
-            }
-            false => self.keys.assign(keys, &mut self.assigned)?,
-        }
+        self.assign(keys, batch.len())?;
         let at = positions(batch, self.timed)?;
         let looked = self
             .rolling
@@ -208,6 +217,9 @@ impl Rolled {
     }
 }
 
+/// The name under which the rows are saved that are looked back at.
+const HELD: &str = "held";
+
 /// With fewer keys than this, silent ones do no harm. Tests have few.
 const FEW: usize = if cfg!(test) { 4 } else { 1024 };
 
@@ -269,6 +281,54 @@ impl Stage for Rolled {
         self.drained = false;
         self.ending = true;
         self.more(out)
+    }
+
+    fn save(&mut self, into: &mut dyn Save) -> Result<()> {
+        if let Some(rows) = &self.rows {
+            rows.save(ROWS, into);
+        }
+        self.waiting.save(RESULTS, into);
+        into.value(NUMBERED, self.numbered.into());
+        for held in self.rolling.held()? {
+            let keys = match self.work.types.is_empty() {
+                true => Vec::new(),
+                false => self.keys.keys(&held.keys)?,
+            };
+            let batch = keyed(keys, held.columns, held.keys.len())?
+                .with_times(Some(Times::new(held.times)))
+                .with_places(Places::Each(held.numbers.into()));
+            into.rows(HELD, batch);
+        }
+        Ok(())
+    }
+
+    fn restore(&mut self, from: &Restored<'_>) -> Result<()> {
+        let work = Arc::clone(&self.work);
+        let owners = work.owners();
+        let share = Share::Keyed(&owners);
+        if let Some(rows) = &mut self.rows {
+            rows.restore(ROWS, (from, share), Arc::clone(&self.schema))?;
+        }
+        // The order of results has all that tells them apart, so they may be anywhere.
+        let results = (from, Share::Dealt);
+        self.waiting
+            .restore(RESULTS, results, Arc::clone(&work.output))?;
+        // Numbers only say which of a key's rows came first: behind the largest, all are new.
+        self.numbered = largest(from, NUMBERED)?.unwrap_or(0).unsigned_abs();
+        from.rows(HELD, share, &mut |batch| {
+            let (keys, columns) = batch.rows().columns().split_at(work.types.len());
+            self.assign(keys, batch.len())?;
+            let places = batch.places().numbers(batch.len());
+            let numbers = places.map_or_else(Vec::new, |places| places.values().to_vec());
+            self.rolling.hold(Held {
+                keys: self.assigned.clone(),
+                times: positions(&batch, true)?,
+                numbers,
+                columns: columns.to_vec(),
+            });
+            Ok(())
+        })?;
+        self.rolling.held_again()
     }
 
     fn bytes(&self) -> usize {

@@ -15,6 +15,7 @@ use arrow_array::{
 };
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
 use dataflow_core::order::Keys;
+use dataflow_core::saved::{Restored, Save, Share};
 use dataflow_core::sorter::{Sorted, Sorter};
 use dataflow_core::time::{BEGINNING, END, Instant};
 use dataflow_core::transform::{Emits, Route};
@@ -23,7 +24,7 @@ use dataflow_core::{
     Batch, Error, Flow, Output, Place, Places, Result, Stage, StageContext, StagePlan, Times,
 };
 
-use super::cut::{Cut, Kind, State, Windows};
+use super::cut::{Cut, KEYS, Kind, State, Windows};
 use super::groups::Groups;
 use super::passing::Passing;
 use super::total::too_large;
@@ -32,6 +33,7 @@ use super::work::Work;
 use crate::calls::States;
 use crate::columns::conform;
 use crate::late::in_time;
+use crate::saved::{PIECE, keyed, largest};
 use dataflow_core::in_time::InTime;
 
 /// The two stages of such an aggregation.
@@ -130,6 +132,13 @@ impl Stage for Given {
     }
 }
 
+/// The names under which a stage saves what it holds.
+pub(super) const ROWS: &str = "rows";
+pub(super) const RESULTS: &str = "results";
+pub(super) const NUMBERED: &str = "numbered";
+const LAST_FILE: &str = "file";
+const WINDOWS: &str = "windows";
+
 /// The windows of the keys that one worker owns.
 struct Sequence {
     context: StageContext,
@@ -227,13 +236,7 @@ impl Sequence {
     fn take(&mut self, batch: &Batch) -> Result<()> {
         let columns = batch.rows().columns();
         let (keys, inputs) = columns.split_at(self.work.types.len());
-        match keys.is_empty() {
-            true => {
-                self.assigned.clear();
-                self.assigned.resize(batch.len(), 0);
-            }
-            false => self.keys.assign(keys, &mut self.assigned)?,
-        }
+        self.assign(keys, batch.len())?;
         let at = positions(batch, self.cut.timed)?;
         let values = match (&self.values, &self.cut.kind) {
             (Some(keys), Kind::Change { of }) => {
@@ -323,9 +326,7 @@ impl Sequence {
             Arc::new(Int64Array::from_iter_values(windows.iter().map(over))),
         ];
         let keys: Vec<u32> = windows.iter().map(|window| of(window).key).collect();
-        if !self.work.types.is_empty() {
-            columns.extend(self.keys.keys(&keys)?);
-        }
+        columns.extend(self.columns_of_keys(&keys)?);
         columns.push(Arc::new(UInt64Array::from_iter_values(
             windows.iter().map(|w| of(w).number),
         )));
@@ -399,10 +400,34 @@ impl Sequence {
             columns.push(Arc::new(complete.collect::<BooleanArray>()));
         }
         let keys: Vec<u32> = each().map(|window| window.key).collect();
-        if !self.work.types.is_empty() {
-            columns.extend(self.keys.keys(&keys)?);
-        }
+        columns.extend(self.columns_of_keys(&keys)?);
         Ok(columns)
+    }
+
+    /// Keys with these numbers, a column each.
+    fn columns_of_keys(&self, keys: &[u32]) -> Result<Vec<ArrayRef>> {
+        match self.work.types.is_empty() {
+            true => Ok(Vec::new()),
+            false => self.keys.keys(keys),
+        }
+    }
+
+    /// Finds the numbers of the keys of rows that were saved. Returns the columns behind the keys.
+    fn assign_saved(&mut self, batch: &Batch) -> Result<Vec<ArrayRef>> {
+        let (keys, rest) = batch.rows().columns().split_at(self.work.types.len());
+        self.assign(keys, batch.len())?;
+        Ok(rest.to_vec())
+    }
+
+    fn assign(&mut self, keys: &[ArrayRef], rows: usize) -> Result<()> {
+        match keys.is_empty() {
+            true => {
+                self.assigned.clear();
+                self.assigned.resize(rows, 0);
+                Ok(())
+            }
+            false => self.keys.assign(keys, &mut self.assigned),
+        }
     }
 
     /// Forgets what has left, when it is most of what is held.
@@ -551,6 +576,57 @@ impl Stage for Sequence {
         self.until = END;
         self.ending = true;
         self.more(out)
+    }
+
+    fn save(&mut self, into: &mut dyn Save) -> Result<()> {
+        if let Some(rows) = &self.rows {
+            rows.save(ROWS, into);
+        }
+        if let Some(results) = &self.results {
+            results.save(RESULTS, into);
+        }
+        into.value(NUMBERED, self.numbered.into());
+        into.value(LAST_FILE, self.windows.last_file().into());
+        let known = |keys: &[u32], columns| keyed(self.columns_of_keys(keys)?, columns, keys.len());
+        self.windows.save_keys(&known, into)?;
+        for some in self.windows.staying().chunks(PIECE) {
+            let list = &self.windows.list;
+            let keys: Vec<u32> = some.iter().map(|w| list[*w as usize].key).collect();
+            let mut columns = self.windows.columns(some);
+            columns.extend(self.states.state(some)?);
+            into.rows(WINDOWS, known(&keys, columns)?);
+        }
+        Ok(())
+    }
+
+    fn restore(&mut self, from: &Restored<'_>) -> Result<()> {
+        let work = Arc::clone(&self.work);
+        let owners = work.owners();
+        let share = Share::Keyed(&owners);
+        if let Some(rows) = &mut self.rows {
+            rows.restore(ROWS, (from, share), Arc::clone(&self.schema))?;
+        }
+        if let Some(results) = &mut self.results {
+            // Their order has all that tells them apart, so they may be anywhere.
+            let schema = Arc::clone(&work.output);
+            results.restore(RESULTS, (from, Share::Dealt), schema)?;
+        }
+        // Numbers only say which of a window's rows came first, and all have come up to the file that was met last.
+        self.numbered = largest(from, NUMBERED)?.unwrap_or(0).unsigned_abs();
+        let file = largest(from, LAST_FILE)?.unwrap_or(0);
+        self.windows.go_on_in(file.unsigned_abs() as u32);
+        from.rows(KEYS, share, &mut |batch| {
+            let columns = self.assign_saved(&batch)?;
+            self.windows.restore_keys(&self.assigned, &columns);
+            Ok(())
+        })?;
+        from.rows(WINDOWS, share, &mut |batch| {
+            let columns = self.assign_saved(&batch)?;
+            let (known, states) = columns.split_at(Windows::COLUMNS);
+            let windows = self.windows.restore(&self.assigned, known);
+            self.states.resize(self.windows.list.len());
+            self.states.merge(&windows, states)
+        })
     }
 
     fn bytes(&self) -> usize {
@@ -706,6 +782,19 @@ impl Stage for InWindows {
         self.rows.let_go(END)?;
         self.drained = false;
         self.more(out)
+    }
+
+    fn save(&mut self, into: &mut dyn Save) -> Result<()> {
+        // A window is filled and leaves in one go, so there is nothing but rows.
+        self.rows.save(ROWS, into);
+        Ok(())
+    }
+
+    fn restore(&mut self, from: &Restored<'_>) -> Result<()> {
+        let work = Arc::clone(&self.work);
+        let owners = work.owners();
+        let rows = (from, Share::Keyed(&owners));
+        self.rows.restore(ROWS, rows, Arc::clone(&self.schema))
     }
 
     fn bytes(&self) -> usize {

@@ -14,7 +14,9 @@ use std::sync::Arc;
 use arrow_array::cast::AsArray;
 use arrow_array::types::Int64Type;
 use arrow_array::{Array, ArrayRef, BinaryArray, Int64Array};
+use dataflow_core::batch::rows_of;
 use dataflow_core::order::Keys;
+use dataflow_core::saved::{Restored, Save, Share};
 use dataflow_core::time::{BEGINNING, Instant};
 use dataflow_core::window::Grid;
 use dataflow_core::{Batch, Output, Result, StageContext};
@@ -24,6 +26,11 @@ use super::total::too_large;
 use super::window::Windowed;
 use super::work::Work;
 use crate::calls::States;
+use crate::saved::largest;
+
+/// The names under which panes are saved, and the end of the window that left last.
+const PANES: &str = "panes";
+const END_OF_LAST: &str = "end";
 
 /// With fewer keys than this, those that are gone do no harm. Tests have few.
 const FEW_KEYS: usize = if cfg!(test) { 8 } else { 1024 };
@@ -110,7 +117,17 @@ impl Sliding {
     /// Takes panes in, in the order of their windows: the ends of the first and the last, other keys, and states.
     pub(super) fn take(&mut self, keys: &[ArrayRef], states: Vec<ArrayRef>) -> Result<()> {
         let end = |column: usize| keys[column].as_primitive::<Int64Type>().values();
-        let (firsts, lasts) = (end(0), end(1));
+        self.add(end(0), end(1), keys, &states)
+    }
+
+    /// Takes panes in whose first windows may be others than those among the keys.
+    fn add(
+        &mut self,
+        firsts: &[Instant],
+        lasts: &[Instant],
+        keys: &[ArrayRef],
+        states: &[ArrayRef],
+    ) -> Result<()> {
         let mut numbers = Vec::new();
         match keys.len() {
             2 => numbers.resize(firsts.len(), 0),
@@ -134,13 +151,16 @@ impl Sliding {
                     .map(|array| array.slice(start, length))
                     .collect(),
             };
-            self.bytes += part.bytes();
-            self.coming.push_back(Pane {
-                first: of.0,
-                last: of.1,
-                part,
-            });
             start += length;
+            let (first, last) = of;
+            if first > last {
+                continue;
+            }
+            self.bytes += part.bytes();
+            // Mostly behind all others; not where panes were saved whose first windows have left.
+            let before = |pane: &Pane| (pane.first, pane.last) <= of;
+            let at = self.coming.partition_point(before);
+            self.coming.insert(at, Pane { first, last, part });
         }
         too_large(self.bytes, &self.context)
     }
@@ -358,6 +378,59 @@ impl Sliding {
         let values = leaving.states.values(some)?;
         leaving.at = until;
         self.work.finish(keys, &values, order, out).map(Some)
+    }
+
+    /// Writes down all panes. What is known of the front is a sum for each stretch of windows: that is a pane as well.
+    pub(super) fn save(&self, into: &mut dyn Save) -> Result<()> {
+        into.value(END_OF_LAST, self.end.into());
+        let panes = self.coming.iter().chain(&self.back).chain(&self.aside);
+        for pane in panes {
+            self.save_pane(pane.first, pane.last, &pane.part, into)?;
+        }
+        let mut first = BEGINNING;
+        for front in self.front.iter().rev() {
+            if first <= front.last {
+                self.save_pane(first, front.last, &front.sum, into)?;
+                first = self.grid.next(front.last);
+            }
+        }
+        Ok(())
+    }
+
+    fn save_pane(
+        &self,
+        first: Instant,
+        last: Instant,
+        part: &Part,
+        into: &mut dyn Save,
+    ) -> Result<()> {
+        let rows = part.keys.len();
+        let instants = |at| -> ArrayRef { Arc::new(Int64Array::from(vec![at; rows])) };
+        let mut columns = vec![instants(first), instants(last)];
+        if self.work.types.len() > 2 {
+            columns.extend(self.keys.keys(&part.keys)?);
+        }
+        columns.extend(part.states.iter().cloned());
+        let rows = rows_of(Arc::clone(&self.work.states), columns, rows)?;
+        into.rows(PANES, Batch::new(rows));
+        Ok(())
+    }
+
+    /// Goes on with panes as if none of them had been in a window yet: they are for those windows only that have not left.
+    pub(super) fn restore(&mut self, from: &Restored<'_>, share: Share<'_>) -> Result<()> {
+        self.end = largest(from, END_OF_LAST)?.unwrap_or(BEGINNING);
+        // Windows leave when time is past them, which is so on all workers alike.
+        let next = match self.end {
+            BEGINNING => BEGINNING,
+            end => self.grid.next(end),
+        };
+        from.rows(PANES, share, &mut |batch| {
+            let columns = batch.rows().columns();
+            let (keys, states) = columns.split_at(self.work.types.len());
+            let end = |column: usize| keys[column].as_primitive::<Int64Type>().values();
+            let firsts: Vec<Instant> = end(0).iter().map(|first| next.max(*first)).collect();
+            self.add(&firsts, end(1), keys, states)
+        })
     }
 
     /// Bytes held.

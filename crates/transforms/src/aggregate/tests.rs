@@ -98,11 +98,16 @@ fn many_groups_are_the_same_with_and_without_spilling() {
             .run(aggregate.as_ref(), &input)
             .expect("runs");
         assert_eq!(expected.spilled_runs, 0);
-        for (workers, batch_rows, memory) in [
-            (1, 1000, 100_000),
-            (2, 7, 50_000),
-            (3, 8192, 1 << 30),
-            (8, 300, 15_000),
+        for (workers, batch_rows, memory, (cut_every, via)) in [
+            (1, 1000, 100_000, (0, 1)),
+            (2, 7, 50_000, (0, 1)),
+            (3, 8192, 1 << 30, (0, 1)),
+            (8, 300, 15_000, (0, 1)),
+            (1, 100, 100_000, (5, 2)),
+            (2, 30, 50_000, (30, 5)),
+            (3, 100, 1 << 30, (11, 2)),
+            (4, 100, 15_000, (7, 3)),
+            (4, 100, 15_000, (7, 0)),
         ] {
             let drive = Drive {
                 workers,
@@ -111,7 +116,8 @@ fn many_groups_are_the_same_with_and_without_spilling() {
                 memory,
                 pausing: true,
                 mark_every: 1,
-                ..Drive::default()
+                cut_every,
+                via,
             };
             let outcome = drive.run(aggregate.as_ref(), &input).expect("runs");
             assert_eq!(outcome.rows(), expected.rows(), "{config} {drive:?}");
@@ -301,7 +307,8 @@ fn the_real_accumulators_give_the_same_bits_everywhere() {
                     memory,
                     pausing: true,
                     mark_every: 1,
-                    ..Drive::default()
+                    cut_every: workers - 1,
+                    via: 2,
                 };
                 let outcome = drive.run(aggregate.as_ref(), &input).expect("runs");
                 assert_eq!(outcome.rows(), expected.rows(), "{by} {drive:?}");

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use arrow_array::{Array, ArrayRef, BinaryArray, RecordBatch};
 use dataflow_core::runs::{MergedRuns, Run};
-use dataflow_core::stage::Spilled;
+use dataflow_core::saved::{Restored, Save, Share};
 use dataflow_core::units::Bytes;
 use dataflow_core::{Batch, Error, Flow, Output, Result, Stage, StageContext};
 
@@ -15,9 +15,9 @@ use super::groups::{Groups, InOrder};
 use super::in_order;
 use super::nearby::Nearby;
 use super::partial::batch_bytes;
-use super::parts::Parts;
+use super::parts::{Files, Parts};
 use super::passing::is_rows;
-use super::work::{Work, runs_of_equal};
+use super::work::{GROUPS, Work, runs_of_equal};
 use crate::calls::States;
 use dataflow_core::external::{Runs, piece_bytes, piece_rows};
 
@@ -40,6 +40,10 @@ pub(crate) fn too_large(states: usize, context: &StageContext) -> Result<()> {
         .component(context.id.to_string())
         .help(help))
 }
+
+/// The names under which spilled groups are saved, and whether rows are set aside.
+const RUNS: &str = "runs";
+const SET_ASIDE: &str = "set_aside";
 
 /// Final groups of the keys that one worker owns.
 pub(crate) struct Total {
@@ -64,7 +68,7 @@ enum Ending {
     /// Rows may still come.
     NotYet,
     /// Rows that were set aside come back, part after part; the one that is being read comes first.
-    Parts(Option<Box<dyn Run>>, VecDeque<Box<dyn Spilled>>),
+    Parts(Option<Files>, VecDeque<Files>),
     /// All groups are in memory; `at` is the next to leave.
     Held { order: InOrder, at: usize },
     /// They come from disk.
@@ -117,12 +121,8 @@ impl Total {
             let Some(piece) = pieces.next() else {
                 return Ok(None);
             };
-            let mut columns = groups.keys(piece)?;
-            columns.extend(states.state(piece)?);
-            let rows = RecordBatch::try_new(Arc::clone(&work.states), columns)?;
-            Ok(Some(
-                Batch::new(rows).with_order(Some(order_of(&order, piece))),
-            ))
+            let batch = work.written(groups, states, piece)?;
+            Ok(Some(batch.with_order(Some(order_of(&order, piece)))))
         })?;
         drop(order);
         self.rows = 0;
@@ -176,8 +176,8 @@ impl Total {
             return self.spill();
         }
         if let Some(part) = waiting.pop_front() {
-            // Its file goes when it has been read.
-            *reading = Some(part.read()?);
+            // Its files go when they have been read.
+            *reading = Some(part);
             return Ok(());
         }
         self.merge_runs()
@@ -258,7 +258,8 @@ impl Stage for Total {
 
     fn on_end(&mut self, out: &mut dyn Output) -> Result<Flow> {
         self.nearby.settle(&mut self.states)?;
-        if self.runs.is_empty() {
+        // Another run may have left rows aside, and none of the runs that came before them.
+        if self.runs.is_empty() && self.parts.is_none() {
             let order = self.groups.sorted(&self.work.order)?;
             self.ending = Ending::Held { order, at: 0 };
             return self.more(out);
@@ -269,6 +270,31 @@ impl Stage for Total {
             None => self.merge_runs()?,
         }
         self.more(out)
+    }
+
+    fn save(&mut self, into: &mut dyn Save) -> Result<()> {
+        self.nearby.settle(&mut self.states)?;
+        let all: Vec<u32> = (0..self.groups.len() as u32).collect();
+        self.work.save((&self.groups, &self.states), &all, into)?;
+        self.runs.save(RUNS, into);
+        into.value(SET_ASIDE, self.aside.into());
+        match &mut self.parts {
+            Some(parts) => parts.save(into),
+            None => Ok(()),
+        }
+    }
+
+    fn restore(&mut self, from: &Restored<'_>) -> Result<()> {
+        let work = Arc::clone(&self.work);
+        let owners = work.owners();
+        let share = Share::Keyed(&owners);
+        // What was spilled comes first: of a group it is the older part.
+        self.runs.restore(RUNS, from, share)?;
+        from.rows(GROUPS, share, &mut |batch| self.take_in(&batch))?;
+        self.parts = Parts::restored(&self.context, &self.work.types, from, share)?;
+        // Rows of a key stay behind those that were set aside, wherever these were.
+        self.aside |= from.values(SET_ASIDE)?.contains(&true.into());
+        Ok(())
     }
 
     fn bytes(&self) -> usize {

@@ -8,15 +8,18 @@ use arrow_array::cast::AsArray;
 use arrow_array::{Array, ArrayRef, BinaryArray, BooleanArray, RecordBatch, UInt32Array};
 use arrow_schema::{DataType, SchemaRef};
 use dataflow_core::order::Keys;
+use dataflow_core::saved::Save;
 use dataflow_core::time::{BEGINNING, Instant};
 use dataflow_core::{Batch, Output, Places, Result, Times};
 use dataflow_expressions::{Computations, Expression, Failure};
 
 use super::cut::{Cut, Kind};
+use super::groups::Groups;
 use super::window::{PROVISIONAL, Windowed, last_instants};
-use crate::calls::Calls;
+use crate::calls::{Calls, States};
 use crate::columns::{KeyColumn, reject_once};
 use crate::one_group::{Given, OneGroup};
+use crate::saved::{PIECE, hashes};
 
 /// A checked aggregation.
 pub(crate) struct Work {
@@ -65,6 +68,9 @@ impl Held {
 pub(super) fn late_port(early: bool) -> usize {
     if early { PROVISIONAL + 1 } else { PROVISIONAL }
 }
+
+/// The name under which groups are saved.
+pub(super) const GROUPS: &str = "groups";
 
 /// The keys and inputs of rows, those that failed taken out.
 pub(crate) struct Rows {
@@ -130,6 +136,42 @@ impl Work {
     /// Whether what leaves has event time.
     pub(crate) fn is_timed(&self) -> bool {
         self.windowed.is_some() || self.cut.as_ref().is_some_and(|cut| cut.timed)
+    }
+
+    /// Groups with their states, as they travel and are written down.
+    pub(super) fn written(&self, groups: &Groups, states: &States, some: &[u32]) -> Result<Batch> {
+        let mut columns = groups.keys(some)?;
+        columns.extend(states.state(some)?);
+        let rows = RecordBatch::try_new(Arc::clone(&self.states), columns)?;
+        Ok(Batch::new(rows))
+    }
+
+    /// Saves groups with their states.
+    pub(super) fn save(
+        &self,
+        (groups, states): (&Groups, &States),
+        some: &[u32],
+        into: &mut dyn Save,
+    ) -> Result<()> {
+        for piece in some.chunks(PIECE) {
+            into.rows(GROUPS, self.written(groups, states, piece)?);
+        }
+        Ok(())
+    }
+
+    /// How many keys do not count for who owns a group: where windows overlap, all of a key meet.
+    pub(super) fn unrouted(&self) -> usize {
+        let overlaps = self.windowed.as_ref().filter(|w| w.has_panes());
+        overlaps.map_or(0, Windowed::keys)
+    }
+
+    /// The hash by which rows that were saved find the owner of their key.
+    pub(super) fn owners(&self) -> impl Fn(&Batch) -> Result<Vec<u64>> + '_ {
+        |batch| {
+            let routed = self.unrouted()..self.types.len();
+            let keys = &batch.rows().columns()[routed.clone()];
+            hashes(&self.types[routed], keys, batch.len())
+        }
     }
 
     /// Whether it pays to keep so many bytes of states instead of so many rows.

@@ -2,13 +2,20 @@
 
 use std::sync::Arc;
 
-use arrow_array::BooleanArray;
+use arrow_array::cast::AsArray;
+use arrow_array::types::Int64Type;
+use arrow_array::{ArrayRef, BooleanArray, Int64Array};
+use dataflow_core::saved::{Restored, Save, Share};
 use dataflow_core::time::Instant;
 use dataflow_core::{Batch, Output, Places, Result};
 
 use super::{DUPLICATES, look_again_at};
 use crate::in_turn::{KeyNumbers, Rows};
 use crate::per_key::{PerKey, Work};
+use crate::saved::PIECE;
+
+/// The name under which is saved when rows happened that stayed.
+const STAYED: &str = "stayed";
 
 /// Keeps first rows.
 pub(super) struct First {
@@ -85,6 +92,35 @@ impl Work for First {
             self.forget(*now, keys)?;
         }
         Ok(Some(batch))
+    }
+
+    fn save(&self, keys: &KeyNumbers, into: &mut dyn Save) -> Result<()> {
+        let each = self.stayed.iter().zip(0..);
+        let known = each.filter_map(|(stayed, key)| stayed.map(|at| (key, at)));
+        let known: Vec<(u32, Instant)> = known.collect();
+        for some in known.chunks(PIECE) {
+            let (of_keys, stayed): (Vec<u32>, Vec<Instant>) = some.iter().copied().unzip();
+            let stayed: ArrayRef = Arc::new(Int64Array::from(stayed));
+            into.rows(STAYED, keys.saved(&of_keys, vec![stayed])?);
+        }
+        Ok(())
+    }
+
+    fn restore(
+        &mut self,
+        keys: &mut KeyNumbers,
+        from: &Restored<'_>,
+        share: Share<'_>,
+    ) -> Result<()> {
+        from.rows(STAYED, share, &mut |batch| {
+            let (numbers, columns) = keys.restored(&batch)?;
+            self.stayed.resize(keys.len(), None);
+            let stayed = columns[0].as_primitive::<Int64Type>();
+            for (key, stayed) in numbers.iter().zip(stayed) {
+                self.stayed[*key as usize] = stayed;
+            }
+            Ok(())
+        })
     }
 
     fn bytes(&self) -> (usize, usize) {

@@ -8,16 +8,22 @@ use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Int64Type, UInt64Type};
-use arrow_array::{Array, ArrayRef, Int64Array, UInt64Array};
-use arrow_schema::{DataType, SchemaRef};
+use arrow_array::{Array, ArrayRef, Int64Array, RecordBatch, UInt64Array};
+use arrow_buffer::ScalarBuffer;
+use arrow_schema::{DataType, Field, FieldRef, Schema, SchemaRef};
 use dataflow_core::batch::rows_of;
+use dataflow_core::saved::{Restored, Save, Share};
 use dataflow_core::time::{END, Instant};
-use dataflow_core::{Batch, Output, Result, Times};
+use dataflow_core::{Batch, Output, Places, Result, Times};
 
 use super::{DUPLICATES, FEW, look_again_at};
 use crate::held::{At, Held, NOTHING};
 use crate::in_turn::{KeyNumbers, Rows};
 use crate::per_key::{PerKey, Work};
+use crate::saved::PIECE;
+
+/// The name under which rows are saved that may stay.
+const LAST: &str = "last";
 
 /// A row that may stay: when it happened, its key, and its number among all rows.
 type Hopeful = (Instant, u32, u64);
@@ -55,6 +61,24 @@ impl Last {
             until: None,
             look_at: look_again_at(0),
         }
+    }
+
+    /// What is held of rows. The first rows tell what all look like.
+    fn columns_of(
+        &mut self,
+        came: &RecordBatch,
+        times: &ScalarBuffer<i64>,
+        places: &ScalarBuffer<u64>,
+    ) -> Vec<ArrayRef> {
+        let mut columns = came.columns().to_vec();
+        columns.push(Arc::new(Int64Array::new(times.clone(), None)));
+        columns.push(Arc::new(UInt64Array::new(places.clone(), None)));
+        if self.schema.is_none() {
+            let types: Vec<DataType> = columns.iter().map(|c| c.data_type().clone()).collect();
+            self.held = Held::new(types.iter());
+            self.schema = Some(came.schema());
+        }
+        columns
     }
 
     /// The next row that stays, if time has come to `now`, or ended: its key, and where it is.
@@ -143,6 +167,24 @@ impl Last {
     }
 }
 
+/// Rows with keys before their columns, which keep the names under which they leave.
+fn with_keys(came: Batch, keys: Vec<ArrayRef>, places: Vec<u64>) -> Result<Batch> {
+    let of_keys = keys.iter().enumerate();
+    let of_keys =
+        of_keys.map(|(at, key)| Field::new(at.to_string(), key.data_type().clone(), true));
+    let schema = came.schema();
+    let fields = of_keys.map(Arc::new).chain(schema.fields().iter().cloned());
+    let fields: Vec<FieldRef> = fields.collect();
+    let schema = Schema::new_with_metadata(fields, schema.metadata().clone());
+    let columns = keys
+        .into_iter()
+        .chain(came.rows().columns().iter().cloned());
+    let rows = rows_of(Arc::new(schema), columns.collect(), came.len())?;
+    Ok(came
+        .with_rows(rows)
+        .with_places(Places::Each(places.into())))
+}
+
 impl Work for Last {
     fn take(
         &mut self,
@@ -152,14 +194,7 @@ impl Work for Last {
     ) -> Result<Option<Batch>> {
         let (times, places) = (rows.times()?.clone(), rows.places()?);
         let came = self.of.as_they_came(rows.batch)?;
-        let mut columns = came.rows().columns().to_vec();
-        columns.push(Arc::new(Int64Array::new(times.clone(), None)));
-        columns.push(Arc::new(UInt64Array::new(places.clone(), None)));
-        if self.schema.is_none() {
-            let types: Vec<DataType> = columns.iter().map(|c| c.data_type().clone()).collect();
-            self.held = Held::new(types.iter());
-            self.schema = Some(came.schema());
-        }
+        let columns = self.columns_of(came.rows(), &times, &places);
         self.held.resize(keys.len());
         self.number.resize(keys.len(), 0);
         let (mut leaving, mut dropped, mut followed) = (Vec::new(), Vec::new(), Vec::new());
@@ -197,7 +232,7 @@ impl Work for Last {
         Ok(())
     }
 
-    fn more(&mut self, keys: &KeyNumbers) -> Result<Option<Batch>> {
+    fn more(&mut self, keys: &mut KeyNumbers) -> Result<Option<Batch>> {
         let Some(until) = self.until else {
             return Ok(None);
         };
@@ -212,6 +247,54 @@ impl Work for Last {
             self.until = None;
         }
         self.leaving(&leaving, &self.held.nothing(), keys)
+    }
+
+    fn save(&self, keys: &KeyNumbers, into: &mut dyn Save) -> Result<()> {
+        let last = self.queue.iter();
+        let last = last.filter(|(_, key, number)| self.is_last(*key, *number));
+        let last: Vec<u32> = last.map(|(_, key, _)| *key).collect();
+        for some in last.chunks(PIECE) {
+            let rows: Vec<At> = some.iter().map(|key| self.held.of(*key as usize)).collect();
+            let (came, places) = self.rows(&rows, &self.held.nothing())?;
+            into.rows(LAST, with_keys(came, keys.keys(some)?, places)?);
+        }
+        Ok(())
+    }
+
+    fn restore(
+        &mut self,
+        keys: &mut KeyNumbers,
+        from: &Restored<'_>,
+        share: Share<'_>,
+    ) -> Result<()> {
+        let mut hopeful: Vec<(Instant, u32)> = Vec::new();
+        from.rows(LAST, share, &mut |batch| {
+            let (numbers, columns) = keys.restored(&batch)?;
+            let all = batch.rows().num_columns();
+            let own: Vec<usize> = (all - columns.len()..all).collect();
+            let batch = batch.clone().with_rows(batch.rows().project(&own)?);
+            let rows = Rows {
+                batch,
+                keys: numbers,
+            };
+            let (times, places) = (rows.times()?, rows.places()?);
+            let columns = self.columns_of(rows.batch.rows(), times, &places);
+            self.held.resize(keys.len());
+            for (row, key) in rows.keys.iter().enumerate() {
+                self.held.put(*key as usize, row);
+                hopeful.push((times[row], *key));
+            }
+            self.held.keep(&rows.keys, &columns)
+        })?;
+        // Those of several workers are put in one order; their numbers only tell rows apart.
+        hopeful.sort_by_cached_key(|(time, key)| (*time, keys.bytes_of(*key).to_vec()));
+        self.number.resize(keys.len(), 0);
+        for (time, key) in hopeful {
+            self.number[key as usize] = self.numbered;
+            self.queue.push_back((time, key, self.numbered));
+            self.numbered += 1;
+        }
+        Ok(())
     }
 
     fn progress(&self, watermark: Instant) -> Instant {

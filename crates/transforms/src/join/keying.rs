@@ -17,6 +17,15 @@ pub(super) fn key_of(order: &[u8]) -> &[u8] {
     &order[..order.len().saturating_sub(PLACE)]
 }
 
+/// The hash by which rows that were sent find the owner of their key.
+pub(super) fn owners(batch: &Batch) -> Result<Vec<u64>> {
+    let order = batch.order();
+    let order = order.ok_or_else(|| Error::internal("rows to be joined lost their keys"))?;
+    let marked = order.iter().map(|order| key_of(order.unwrap_or_default()));
+    let keys = marked.map(|key| &key[..key.len().saturating_sub(1)]);
+    Ok(keys.map(key_hash).collect())
+}
+
 /// Whether there is a null in a key: then it matches nothing.
 pub(super) fn has_null(key: &[u8]) -> bool {
     key.last() == Some(&1)

@@ -3,18 +3,22 @@
 use std::cmp::Ordering;
 use std::sync::Arc;
 
+use dataflow_core::saved::{Restored, Save, Share};
 use dataflow_core::sorter::Sorter;
 use dataflow_core::{Batch, Error, Flow, Output, Result, Stage, StageContext};
 
 use super::cursor::Cursor;
 use super::group::Group;
-use super::keying::has_null;
+use super::keying::{has_null, owners};
 use super::pairs::{Pairs, Shape};
 use super::{Kind, Side};
 use crate::matching::Keep;
 
 /// How many batches one call writes at most.
 const BATCHES_PER_CALL: usize = 4;
+
+/// The names under which the sides are saved.
+const SIDES: [&str; 2] = ["main", "table"];
 
 /// How many rows one call looks at, for each row that it may write.
 const LOOKS: usize = 16;
@@ -96,6 +100,22 @@ impl Stage for Joining {
             context: self.context.clone(),
         });
         self.more(out)
+    }
+
+    fn save(&mut self, into: &mut dyn Save) -> Result<()> {
+        for (sorter, name) in self.sorters.iter().zip(SIDES) {
+            sorter.save(name, into);
+        }
+        Ok(())
+    }
+
+    fn restore(&mut self, from: &Restored<'_>) -> Result<()> {
+        let sides = self.sorters.iter_mut().zip(SIDES).zip(&self.sides);
+        for ((sorter, name), side) in sides {
+            let schema = Arc::clone(&side.schema);
+            sorter.restore(name, (from, Share::Keyed(&owners)), schema)?;
+        }
+        Ok(())
     }
 
     fn bytes(&self) -> usize {

@@ -6,6 +6,7 @@ use arrow_array::{BinaryArray, RecordBatch, UInt32Array};
 use arrow_buffer::NullBuffer;
 use arrow_schema::{FieldRef, Schema, SchemaRef};
 use dataflow_core::batch::rows_of;
+use dataflow_core::saved::{Restored, Save, Share};
 use dataflow_core::{Batch, Error, Flow, Output, Result, Stage, StageContext};
 
 use super::table::{Loading, Table};
@@ -14,6 +15,9 @@ use crate::matching::{Keep, SideKeys};
 
 /// How many batches one call writes at most.
 const BATCHES_PER_CALL: usize = 4;
+
+/// The name under which the table is saved.
+const TABLE: &str = "table";
 
 /// What is to be done.
 pub(super) struct Work {
@@ -195,6 +199,27 @@ impl Stage for Passing {
         }
         self.open = Some(open);
         Ok(Flow::More)
+    }
+
+    fn save(&mut self, into: &mut dyn Save) -> Result<()> {
+        // All workers hold the same table: the first one writes it.
+        if self.context.worker > 0 {
+            return Ok(());
+        }
+        let batches = match &self.table {
+            Some(table) => table.written(),
+            None => self.loading.batches().to_vec(),
+        };
+        batches.into_iter().for_each(|rows| into.rows(TABLE, rows));
+        Ok(())
+    }
+
+    fn restore(&mut self, from: &Restored<'_>) -> Result<()> {
+        // That the table has ended is told again.
+        let timed = self.work.valid.is_some();
+        from.rows(TABLE, Share::Same, &mut |batch| {
+            self.loading.add(batch, timed, &self.context)
+        })
     }
 
     fn bytes(&self) -> usize {

@@ -8,7 +8,7 @@ use arrow_select::interleave::interleave;
 use dataflow_core::order::key_hash;
 use dataflow_core::time::{BEGINNING, END, Instant};
 use dataflow_core::units::Bytes;
-use dataflow_core::{Batch, Error, Result, StageContext};
+use dataflow_core::{Batch, Error, Places, Result, StageContext};
 use hashbrown::HashTable;
 
 use super::valid::{Valid, instants};
@@ -66,6 +66,11 @@ impl Loading {
     /// Bytes held by this worker, of which what is shared counts in part.
     pub(super) fn bytes(&self, workers: usize) -> usize {
         self.bytes / workers.max(1) + self.rows * PER_ROW
+    }
+
+    /// What came.
+    pub(super) fn batches(&self) -> &[Batch] {
+        &self.batches
     }
 
     /// Rows held.
@@ -128,6 +133,22 @@ impl Table {
             table.times = Some(table.times(valid)?);
         }
         Ok(table)
+    }
+
+    /// The rows as they came, in batches. Their numbers in the order of the table stand for their places.
+    pub(super) fn written(&self) -> Vec<Batch> {
+        let none = self.batches.iter().map(|rows| vec![0; rows.num_rows()]);
+        let mut places: Vec<Vec<u64>> = none.collect();
+        for ((batch, row), number) in self.rows.iter().zip(0..) {
+            places[*batch as usize][*row as usize] = number;
+        }
+        let batches = self.batches.iter().zip(&self.keys).zip(places);
+        let batch = |((rows, keys), places): ((&RecordBatch, &BinaryArray), Vec<u64>)| {
+            Batch::new(rows.clone())
+                .with_order(Some(keys.clone()))
+                .with_places(Places::Each(places.into()))
+        };
+        batches.map(batch).collect()
     }
 
     fn key(&self, row: u32) -> &[u8] {

@@ -11,9 +11,12 @@ mod tests;
 
 use std::sync::Arc;
 
-use arrow_array::{ArrayRef, RecordBatch};
+use arrow_array::cast::AsArray;
+use arrow_array::types::Int64Type;
+use arrow_array::{ArrayRef, Int64Array, RecordBatch};
 use arrow_schema::{DataType, Field, FieldRef, Schema, SchemaRef};
 use dataflow_core::plan::envelope;
+use dataflow_core::saved::{Restored, Save, Share};
 use dataflow_core::transform::{Columns, Input, Port};
 use dataflow_core::{
     Batch, Check, Error, Located, Output, Places, Result, StageContext, StagePlan, Transform,
@@ -22,9 +25,10 @@ use dataflow_expressions::{Expression, Failure};
 
 use crate::columns::{KeyColumn, reject_once};
 use crate::config::{Lines, Texts, column_index};
-use crate::held::Held;
+use crate::held::{Held, NOTHING};
 use crate::in_turn::{KeyNumbers, Rows};
 use crate::per_key::{PerKey, Work};
+use crate::saved::PIECE;
 pub(crate) use delta::Delta;
 use delta::Difference;
 pub(crate) use lag::Lag;
@@ -33,6 +37,9 @@ use rate::Speed;
 
 /// The port of late rows.
 const LATE: usize = 1;
+
+/// The name under which the rows before are saved.
+const BEFORE: &str = "before";
 
 /// What is said of the port of late rows.
 const LATE_PORT: (&str, &str) = (
@@ -235,6 +242,19 @@ impl Previous {
         keys.iter().map(slot).collect()
     }
 
+    /// The keys and slots of all rows that are held, those of each key as they came.
+    fn oldest_first(&self) -> Vec<(u32, usize)> {
+        let rows = self.rows as usize;
+        let of_key = |key: usize| {
+            let turn = self.turn.get(key).map_or(0, |turn| *turn as usize);
+            let slot = move |at: usize| (key as u32, key * rows + (turn + at) % rows);
+            (0..rows).map(slot)
+        };
+        let all = (0..self.held.slots() / rows).flat_map(of_key);
+        all.filter(|(_, slot)| self.held.of(*slot) != NOTHING)
+            .collect()
+    }
+
     fn resize(&mut self, keys: usize) -> Result<()> {
         let slots = keys * self.rows as usize;
         if slots > u32::MAX as usize {
@@ -316,6 +336,40 @@ impl Work for Previous {
             None => batch,
         };
         Ok(Some(batch.with_places(Places::Unknown)))
+    }
+
+    fn save(&self, keys: &KeyNumbers, into: &mut dyn Save) -> Result<()> {
+        for some in self.oldest_first().chunks(PIECE) {
+            let (of_keys, slots): (Vec<u32>, Vec<usize>) = some.iter().copied().unzip();
+            let rows: Vec<_> = slots.iter().map(|slot| self.held.of(*slot)).collect();
+            let happened = |slot: &usize| self.happened.get(*slot).copied();
+            let happened: Int64Array = slots.iter().map(happened).collect();
+            let mut columns: Vec<ArrayRef> = vec![Arc::new(happened)];
+            columns.extend(self.held.gather(&rows, &self.held.nothing())?);
+            into.rows(BEFORE, keys.saved(&of_keys, columns)?);
+        }
+        Ok(())
+    }
+
+    fn restore(
+        &mut self,
+        keys: &mut KeyNumbers,
+        from: &Restored<'_>,
+        share: Share<'_>,
+    ) -> Result<()> {
+        from.rows(BEFORE, share, &mut |batch| {
+            let (numbers, columns) = keys.restored(&batch)?;
+            self.resize(keys.len())?;
+            let slots = self.slots(&numbers);
+            let happened = columns[0].as_primitive::<Int64Type>();
+            for (row, slot) in slots.iter().enumerate() {
+                self.held.put(*slot as usize, row);
+                if let Some(at) = self.happened.get_mut(*slot as usize) {
+                    *at = happened.value(row);
+                }
+            }
+            self.held.keep(&slots, &columns[1..])
+        })
     }
 
     fn bytes(&self) -> (usize, usize) {

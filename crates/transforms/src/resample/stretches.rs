@@ -3,8 +3,11 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use arrow_array::cast::AsArray;
+use arrow_array::types::Int64Type;
 use arrow_array::{ArrayRef, Int64Array, RecordBatch, UInt32Array};
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
+use dataflow_core::saved::{Restored, Save, Share};
 use dataflow_core::time::{BEGINNING, END, Instant};
 use dataflow_core::{Batch, Output, Place, Places, Result, StageContext, Times};
 
@@ -13,14 +16,19 @@ use super::{Method, Plan};
 use crate::held::{At, Held, NOTHING, here};
 use crate::in_turn::{KeyNumbers, Rows};
 use crate::per_key::{PerKey, Work};
+use crate::saved::PIECE;
 use dataflow_core::in_time::InTime;
 
-/// The columns of a stretch that come before its values: its key, its last instant, and the times of the rows at either side.
-pub(super) const KEY: usize = 0;
-pub(super) const LAST: usize = 1;
-pub(super) const FROM: usize = 2;
-pub(super) const TO: usize = 3;
-pub(super) const VALUES: usize = 4;
+/// The columns of a stretch that come between its key and its values: its last instant, and the times of the rows at either side.
+/// Its key is told by its columns rather than a number, so that a stretch finds its owner on any number of workers.
+pub(super) const LAST: usize = 0;
+pub(super) const FROM: usize = 1;
+pub(super) const TO: usize = 2;
+pub(super) const VALUES: usize = 3;
+
+/// The names under which rows and stretches are saved.
+const OPEN: &str = "open";
+const STRETCHES: &str = "stretches";
 
 /// The rows of the keys that one worker owns.
 pub(super) struct Resampling {
@@ -74,8 +82,9 @@ impl Resampling {
             .take(sides * values.len())
             .cloned()
             .collect();
-        let mut types = vec![DataType::UInt32];
-        types.extend(vec![DataType::Int64; VALUES - 1]);
+        let keys = of.keys.iter().map(|key| key.field().data_type().clone());
+        let mut types: Vec<DataType> = keys.collect();
+        types.extend(vec![DataType::Int64; VALUES]);
         types.extend(of_sides.iter().cloned());
         let field = |(at, of): (usize, DataType)| Field::new(at.to_string(), of, true);
         let fields: Vec<Field> = types.into_iter().enumerate().map(field).collect();
@@ -136,20 +145,18 @@ impl Resampling {
         })
     }
 
-    fn push(&mut self, some: &[Stretch], columns: &[ArrayRef]) -> Result<()> {
+    fn push(&mut self, some: &[Stretch], columns: &[ArrayRef], keys: &KeyNumbers) -> Result<()> {
         if some.is_empty() {
             return Ok(());
         }
         let instants = |of: fn(&Stretch) -> Instant| -> ArrayRef {
             Arc::new(some.iter().map(of).map(Some).collect::<Int64Array>())
         };
-        let keys: UInt32Array = some.iter().map(|stretch| Some(stretch.key)).collect();
-        let mut made: Vec<ArrayRef> = vec![
-            Arc::new(keys),
-            instants(|stretch| stretch.last),
-            instants(|stretch| stretch.from),
-            instants(|stretch| stretch.to),
-        ];
+        let numbers: Vec<u32> = some.iter().map(|stretch| stretch.key).collect();
+        let mut made: Vec<ArrayRef> = keys.keys(&numbers)?;
+        made.push(instants(|stretch| stretch.last));
+        made.push(instants(|stretch| stretch.from));
+        made.push(instants(|stretch| stretch.to));
         let before: Vec<At> = some.iter().map(|stretch| stretch.before).collect();
         made.extend(self.held.gather(&before, columns)?);
         if self.plan.method == Method::Linear {
@@ -166,9 +173,15 @@ impl Resampling {
     }
 
     /// Takes rows in, each the only one of its key and instant.
-    fn feed(&mut self, keys: &[u32], times: &[Instant], columns: &[ArrayRef]) -> Result<()> {
+    fn feed(
+        &mut self,
+        of_rows: &[u32],
+        times: &[Instant],
+        columns: &[ArrayRef],
+        keys: &KeyNumbers,
+    ) -> Result<()> {
         let mut some = Vec::new();
-        for (row, (key, time)) in keys.iter().zip(times).enumerate() {
+        for (row, (key, time)) in of_rows.iter().zip(times).enumerate() {
             let before = self.held.put(*key as usize, row);
             if before != NOTHING {
                 some.extend(self.stretch(*key, before, here(row), *time));
@@ -176,8 +189,8 @@ impl Resampling {
             self.happened[*key as usize] = *time;
             self.open.push_back((*time, *key));
         }
-        self.push(&some, columns)?;
-        self.held.keep(keys, columns)?;
+        self.push(&some, columns, keys)?;
+        self.held.keep(of_rows, columns)?;
         if self.open.len() > 2 * self.held.len() + FEW {
             let open = std::mem::take(&mut self.open).into_iter();
             self.open = open
@@ -187,12 +200,12 @@ impl Resampling {
         Ok(())
     }
 
-    fn end_tail(&mut self, tail: Tail) -> Result<()> {
-        self.feed(&[tail.key], &[tail.time], &tail.columns)
+    fn end_tail(&mut self, tail: Tail, keys: &KeyNumbers) -> Result<()> {
+        self.feed(&[tail.key], &[tail.time], &tail.columns, keys)
     }
 
     /// Ends the keys that have been silent for longer than is filled, or all.
-    fn end_silent(&mut self, now: Instant) -> Result<()> {
+    fn end_silent(&mut self, now: Instant, keys: &KeyNumbers) -> Result<()> {
         let mut some = Vec::new();
         while let Some((time, key)) = self.open.front().copied() {
             let goes_on = match self.plan.limit {
@@ -209,7 +222,7 @@ impl Resampling {
                 some.extend(self.end(key));
             }
         }
-        self.push(&some, &self.held.nothing())
+        self.push(&some, &self.held.nothing(), keys)
     }
 
     fn is_last(&self, time: Instant, key: u32) -> bool {
@@ -233,7 +246,7 @@ impl Work for Resampling {
         };
         match self.tail.take() {
             Some(tail) if (tail.key, tail.time) != (rows.keys[0], times[0]) => {
-                self.end_tail(tail)?
+                self.end_tail(tail, keys)?
             }
             _ => {}
         }
@@ -248,7 +261,7 @@ impl Work for Resampling {
             columns: arrow_select::take::take_arrays(&columns, &of_tail, None)?,
         });
         if counting.len() == last {
-            self.feed(&rows.keys[..last], &times[..last], &columns)?;
+            self.feed(&rows.keys[..last], &times[..last], &columns, keys)?;
             return Ok(None);
         }
         let of_keys: Vec<u32> = counting
@@ -258,15 +271,15 @@ impl Work for Resampling {
         let times: Vec<i64> = counting.iter().map(|row| times[*row as usize]).collect();
         let columns =
             arrow_select::take::take_arrays(&columns, &UInt32Array::from(counting), None)?;
-        self.feed(&of_keys, &times, &columns)?;
+        self.feed(&of_keys, &times, &columns, keys)?;
         Ok(None)
     }
 
-    fn reached(&mut self, time: Instant, _: &mut KeyNumbers) -> Result<()> {
+    fn reached(&mut self, time: Instant, keys: &mut KeyNumbers) -> Result<()> {
         if let Some(tail) = self.tail.take() {
-            self.end_tail(tail)?;
+            self.end_tail(tail, keys)?;
         }
-        self.end_silent(time)?;
+        self.end_silent(time, keys)?;
         let until = match time {
             END => END,
             _ => self.progress(time),
@@ -276,7 +289,7 @@ impl Work for Resampling {
         Ok(())
     }
 
-    fn more(&mut self, keys: &KeyNumbers) -> Result<Option<Batch>> {
+    fn more(&mut self, keys: &mut KeyNumbers) -> Result<Option<Batch>> {
         self.sweep.next(&mut self.stretches, keys)
     }
 
@@ -284,6 +297,49 @@ impl Work for Resampling {
         // All workers write up to one instant, whatever keys they have: so what they write together is in order.
         let limit = self.plan.limit;
         limit.map_or(BEGINNING, |limit| watermark.saturating_sub(limit))
+    }
+
+    fn save(&self, keys: &KeyNumbers, into: &mut dyn Save) -> Result<()> {
+        let last = self.open.iter();
+        let last = last.filter(|(time, key)| self.is_last(*time, *key));
+        let last: Vec<(Instant, u32)> = last.copied().collect();
+        for some in last.chunks(PIECE) {
+            let (times, numbers): (Vec<Instant>, Vec<u32>) = some.iter().copied().unzip();
+            let rows = numbers.iter().map(|key| self.held.of(*key as usize));
+            let rows: Vec<At> = rows.collect();
+            let mut columns: Vec<ArrayRef> = vec![Arc::new(Int64Array::from(times))];
+            columns.extend(self.held.gather(&rows, &self.held.nothing())?);
+            into.rows(OPEN, keys.saved(&numbers, columns)?);
+        }
+        self.stretches.save(STRETCHES, into);
+        self.sweep.save(keys, into)
+    }
+
+    fn restore(
+        &mut self,
+        keys: &mut KeyNumbers,
+        from: &Restored<'_>,
+        share: Share<'_>,
+    ) -> Result<()> {
+        let mut open: Vec<(Instant, u32)> = Vec::new();
+        from.rows(OPEN, share, &mut |batch| {
+            let (numbers, columns) = keys.restored(&batch)?;
+            self.held.resize(keys.len());
+            self.happened.resize(keys.len(), BEGINNING);
+            let times = columns[0].as_primitive::<Int64Type>().values();
+            for (row, (key, time)) in numbers.iter().zip(times).enumerate() {
+                self.held.put(*key as usize, row);
+                self.happened[*key as usize] = *time;
+                open.push((*time, *key));
+            }
+            self.held.keep(&numbers, &columns[1..])
+        })?;
+        open.sort_unstable();
+        self.open.extend(open);
+        // The places of stretches start anew: those of one instant are put in the order of their keys later.
+        let schema = Arc::clone(&self.schema);
+        self.stretches.restore(STRETCHES, (from, share), schema)?;
+        self.sweep.restore(keys, from, share)
     }
 
     fn bytes(&self) -> (usize, usize) {

@@ -6,19 +6,27 @@
 use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
-use arrow_array::types::{Float64Type, Int64Type, UInt32Type};
-use arrow_array::{Array, ArrayRef, Float64Array, RecordBatch, TimestampNanosecondArray};
+use arrow_array::types::{Float64Type, Int64Type};
+use arrow_array::{
+    Array, ArrayRef, Float64Array, Int64Array, RecordBatch, TimestampNanosecondArray,
+};
 use arrow_buffer::ScalarBuffer;
 use arrow_schema::DataType;
 use dataflow_core::external::sort_by_bytes;
+use dataflow_core::saved::{Restored, Save, Share};
 use dataflow_core::time::{BEGINNING, END, Instant};
 use dataflow_core::{Batch, Error, Result, Times};
 
-use super::stretches::{FROM, KEY, LAST, TO, VALUES};
+use super::stretches::{FROM, LAST, TO, VALUES};
 use super::{Method, Plan};
 use crate::held::{At, Held, NOTHING};
 use crate::in_turn::KeyNumbers;
+use crate::saved::{PIECE, largest};
 use dataflow_core::in_time::InTime;
+
+/// The names under which active stretches are saved, and the instant that was written last.
+const ACTIVE: &str = "active";
+const INSTANT: &str = "instant";
 
 /// A stretch that the instant lies in.
 #[derive(Clone, Copy)]
@@ -31,7 +39,7 @@ struct Active {
 
 /// Stretches that come in the order of their first instants.
 struct Coming {
-    keys: ScalarBuffer<u32>,
+    keys: Vec<u32>,
     firsts: ScalarBuffer<i64>,
     lasts: ScalarBuffer<i64>,
     from: ScalarBuffer<i64>,
@@ -89,7 +97,7 @@ impl Sweep {
     pub(super) fn next(
         &mut self,
         stretches: &mut InTime,
-        keys: &KeyNumbers,
+        keys: &mut KeyNumbers,
     ) -> Result<Option<Batch>> {
         let mut made = Made::default();
         while made.keys.len() < self.batch_rows
@@ -136,7 +144,7 @@ impl Sweep {
         until: Instant,
         may_read: bool,
         stretches: &mut InTime,
-        keys: &KeyNumbers,
+        keys: &mut KeyNumbers,
     ) -> Result<Step> {
         let (instant, values) = (self.instant, &mut self.values);
         self.active.retain(|active| {
@@ -151,7 +159,7 @@ impl Sweep {
             if !may_read {
                 return Ok(Step::Reads);
             }
-            self.read(stretches)?;
+            self.read(stretches, keys)?;
         }
         // An active stretch has further instants.
         let goes_on = self.active.first().map(|_| instant + self.plan.grid.every);
@@ -173,7 +181,7 @@ impl Sweep {
         if ends && !may_read {
             return Ok(Step::Reads);
         }
-        let begin = self.begin(next, stretches, keys.len())?;
+        let begin = self.begin(next, stretches, keys)?;
         self.merge(begin, keys);
         self.instant = next;
         self.written = 0;
@@ -181,14 +189,15 @@ impl Sweep {
     }
 
     /// Reads the next stretches. What is active of those before is kept.
-    fn read(&mut self, stretches: &mut InTime) -> Result<()> {
+    fn read(&mut self, stretches: &mut InTime, keys: &mut KeyNumbers) -> Result<()> {
         if let Some(coming) = self.coming.take() {
             self.values.keep(&coming.keys, &coming.values)?;
         }
         self.coming = match stretches.next()? {
-            Some(batch) => Some(Coming::of(&batch)?),
+            Some(batch) => Some(Coming::of(&batch, keys)?),
             None => None,
         };
+        self.values.resize(keys.len());
         Ok(())
     }
 
@@ -197,9 +206,8 @@ impl Sweep {
         &mut self,
         instant: Instant,
         stretches: &mut InTime,
-        keys: usize,
+        keys: &mut KeyNumbers,
     ) -> Result<Vec<Active>> {
-        self.values.resize(keys);
         let mut begin = Vec::new();
         while let Some(coming) = &mut self.coming {
             while coming.firsts.get(coming.at) == Some(&instant) {
@@ -216,7 +224,7 @@ impl Sweep {
             if coming.at < coming.firsts.len() {
                 break;
             }
-            self.read(stretches)?;
+            self.read(stretches, keys)?;
         }
         Ok(begin)
     }
@@ -272,6 +280,59 @@ impl Sweep {
             .with_order(Some(order)))
     }
 
+    /// Writes down the stretches that are active. Not while rows may be written.
+    pub(super) fn save(&self, keys: &KeyNumbers, into: &mut dyn Save) -> Result<()> {
+        into.value(INSTANT, self.instant.into());
+        for some in self.active.chunks(PIECE) {
+            let instants = |of: fn(&Active) -> Instant| -> ArrayRef {
+                Arc::new(Int64Array::from_iter_values(some.iter().map(of)))
+            };
+            let numbers: Vec<u32> = some.iter().map(|active| active.key).collect();
+            let values = numbers.iter().map(|key| self.values.of(*key as usize));
+            let values: Vec<At> = values.collect();
+            let mut columns = vec![
+                instants(|active| active.last),
+                instants(|active| active.from),
+                instants(|active| active.to),
+            ];
+            columns.extend(self.values.gather(&values, &self.values.nothing())?);
+            into.rows(ACTIVE, keys.saved(&numbers, columns)?);
+        }
+        Ok(())
+    }
+
+    /// Goes on with stretches that were active.
+    pub(super) fn restore(
+        &mut self,
+        keys: &mut KeyNumbers,
+        from: &Restored<'_>,
+        share: Share<'_>,
+    ) -> Result<()> {
+        // All workers write up to one instant. One that has stopped before has no active stretch.
+        self.instant = largest(from, INSTANT)?.unwrap_or(BEGINNING);
+        from.rows(ACTIVE, share, &mut |batch| {
+            let (numbers, columns) = keys.restored(&batch)?;
+            self.values.resize(keys.len());
+            let instants = |at: usize| columns[at].as_primitive::<Int64Type>().values();
+            let (lasts, froms, tos) = (instants(LAST), instants(FROM), instants(TO));
+            let mut begin = Vec::with_capacity(numbers.len());
+            for (row, key) in numbers.iter().enumerate() {
+                self.values.put(*key as usize, row);
+                begin.push(Active {
+                    key: *key,
+                    last: lasts[row],
+                    from: froms[row],
+                    to: tos[row],
+                });
+            }
+            self.values.keep(&numbers, &columns[VALUES..])?;
+            self.merge(begin, keys);
+            Ok(())
+        })?;
+        self.written = self.active.len();
+        Ok(())
+    }
+
     /// Bytes held.
     pub(super) fn bytes(&self) -> usize {
         self.values.bytes() + size_of::<Active>() * self.active.capacity()
@@ -289,13 +350,13 @@ enum Step {
 }
 
 impl Coming {
-    fn of(batch: &Batch) -> Result<Self> {
-        let columns = batch.rows().columns();
+    fn of(batch: &Batch, keys: &mut KeyNumbers) -> Result<Self> {
+        let (numbers, columns) = keys.restored(batch)?;
         let times = batch.times();
         let firsts = times.ok_or_else(|| Error::internal("stretches came without times"))?;
         let instants = |at: usize| columns[at].as_primitive::<Int64Type>().values().clone();
         Ok(Self {
-            keys: columns[KEY].as_primitive::<UInt32Type>().values().clone(),
+            keys: numbers,
             firsts: firsts.at().clone(),
             lasts: instants(LAST),
             from: instants(FROM),

@@ -11,6 +11,7 @@ use arrow_array::types::TimestampNanosecondType;
 use arrow_array::{Array, ArrayRef, BinaryArray, BooleanArray, RecordBatch};
 use arrow_schema::{Field, FieldRef, Schema, SchemaRef};
 use dataflow_core::batch::rows_of;
+use dataflow_core::saved::{Restored, Save};
 use dataflow_core::sorter::{Sorted, Sorter};
 use dataflow_core::time::Instant;
 use dataflow_core::{
@@ -18,9 +19,23 @@ use dataflow_core::{
 };
 
 use super::rule::{Nearest, Rule};
-use super::streaming::Streaming;
+use super::streaming::{Names, Streaming};
 use super::{Side, Work, time_type};
 use crate::columns::conform;
+
+/// The names under which both joins are saved.
+const FORWARD: Names = Names {
+    main: "forward.main",
+    table: "forward.table",
+    held: "forward.held",
+    known: "forward.known",
+};
+const BACKWARD: Names = Names {
+    main: "backward.main",
+    table: "backward.table",
+    held: "backward.held",
+    known: "backward.known",
+};
 
 /// So many batches are worked on before others get their turn.
 const IN_A_ROW: usize = 16;
@@ -303,6 +318,22 @@ impl Stage for AtEnd {
         self.forward.end()?;
         self.phase = Phase::Forward;
         self.more(out)
+    }
+
+    fn save(&mut self, into: &mut dyn Save) -> Result<()> {
+        self.forward.save_as(&FORWARD, into)?;
+        match &self.backward {
+            Some(backward) => backward.save_as(&BACKWARD, into),
+            None => Ok(()),
+        }
+    }
+
+    fn restore(&mut self, from: &Restored<'_>) -> Result<()> {
+        self.forward.restore_as(&FORWARD, from)?;
+        match &mut self.backward {
+            Some(backward) => backward.restore_as(&BACKWARD, from),
+            None => Ok(()),
+        }
     }
 
     fn bytes(&self) -> usize {

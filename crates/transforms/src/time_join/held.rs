@@ -9,10 +9,14 @@ use std::sync::Arc;
 use arrow_array::{Array, ArrayRef, RecordBatch, RecordBatchOptions, UInt32Array, new_null_array};
 use arrow_schema::SchemaRef;
 use arrow_select::interleave::{interleave, interleave_record_batch};
+use dataflow_core::batch::rows_of;
+use dataflow_core::saved::{Restored, Save, Share};
 use dataflow_core::time::Instant;
-use dataflow_core::{Batch, Result};
+use dataflow_core::{Batch, Places, Result, Times};
 
 use super::keys::KeyTable;
+use super::ordered::times_of;
+use crate::saved::keyed;
 
 /// No row.
 pub(super) const NONE: u32 = u32::MAX;
@@ -105,6 +109,47 @@ impl Held {
             self.next.push(NONE);
             self.link(number, *key);
         }
+    }
+
+    /// Writes down all rows behind their keys, in the order in which they came.
+    pub(super) fn save(
+        &self,
+        name: &'static str,
+        keys: &KeyTable,
+        into: &mut dyn Save,
+    ) -> Result<()> {
+        let mut start = 0;
+        for rows in &self.batches {
+            let here = start..start + rows.num_rows();
+            start = here.end;
+            let of_keys = keys.columns(&self.keys[here.clone()])?;
+            let batch = keyed(of_keys, rows.columns().to_vec(), rows.num_rows())?;
+            let times = Times::new(self.times[here.clone()].to_vec());
+            let places = Places::Each(self.places[here].to_vec().into());
+            into.rows(name, batch.with_times(Some(times)).with_places(places));
+        }
+        Ok(())
+    }
+
+    /// Goes on with rows that were written down. Those of each key come in the order in which they came before.
+    pub(super) fn restore(
+        &mut self,
+        name: &str,
+        keys: &mut KeyTable,
+        width: usize,
+        (from, share): (&Restored<'_>, Share<'_>),
+    ) -> Result<()> {
+        let mut numbers = Vec::new();
+        from.rows(name, share, &mut |batch| {
+            let (of_keys, columns) = batch.rows().columns().split_at(width);
+            keys.assign(of_keys, batch.len(), &mut numbers)?;
+            let rows = rows_of(Arc::clone(&self.schema), columns.to_vec(), batch.len())?;
+            let times = times_of(&batch)?;
+            let places = batch.places();
+            let places = (0..batch.len()).map(|row| places.get(row).map_or(0, |place| place.0));
+            self.push(rows, &times, places, &numbers);
+            Ok(())
+        })
     }
 
     fn link(&mut self, number: u32, key: u32) {

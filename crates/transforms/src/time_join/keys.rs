@@ -56,6 +56,14 @@ impl KeyTable {
         Ok(())
     }
 
+    /// The keys with these numbers, a column each.
+    pub(super) fn columns(&self, numbers: &[u32]) -> Result<Vec<ArrayRef>> {
+        match &self.table {
+            Some((groups, _)) => groups.keys(numbers),
+            None => Ok(Vec::new()),
+        }
+    }
+
     /// How many there are.
     pub(super) fn len(&self) -> usize {
         self.ends.len()

@@ -7,7 +7,9 @@ use std::collections::VecDeque;
 
 use arrow_array::UInt32Array;
 use arrow_buffer::ScalarBuffer;
+use arrow_schema::SchemaRef;
 use dataflow_core::external::sort_by_bytes;
+use dataflow_core::saved::{Restored, Save, Share};
 use dataflow_core::sorter::{Sorted, Sorter};
 use dataflow_core::time::Instant;
 use dataflow_core::{Batch, Error, Result, StageContext};
@@ -63,6 +65,21 @@ impl Ordered {
     /// Writes the rows that wait to disk.
     pub(super) fn spill(&mut self) -> Result<()> {
         self.waiting.spill()
+    }
+
+    /// Writes down the rows that wait. Not while rows are going.
+    pub(super) fn save(&self, name: &'static str, into: &mut dyn Save) {
+        self.waiting.save(name, into);
+    }
+
+    /// Takes over rows that waited, of columns such as these.
+    pub(super) fn restore(
+        &mut self,
+        name: &str,
+        from: (&Restored<'_>, Share<'_>),
+        schema: SchemaRef,
+    ) -> Result<()> {
+        self.waiting.restore(name, from, schema)
     }
 
     /// Begins to let go of the rows that the watermark allows to leave.

@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use dataflow_core::saved::{Restored, Save, Share};
 use dataflow_core::time::{BEGINNING, END, Instant};
 use dataflow_core::{Batch, Error, Flow, Output, Result, Stage, StageContext};
 
@@ -14,10 +15,26 @@ use super::keys::KeyTable;
 use super::ordered::{Ordered, Rows, times_of};
 use super::rule::{Found, Rule};
 use crate::columns::conform;
+use crate::saved::{self, hashes, least};
 use dataflow_core::in_time::InTime;
 
 /// A span that rows wait for is looked through in so many steps at most.
 const STEPS: i64 = 64;
+
+/// The names under which is saved what waits of both sides, what is held of the table, and how far that is known.
+pub(super) struct Names {
+    pub(super) main: &'static str,
+    pub(super) table: &'static str,
+    pub(super) held: &'static str,
+    pub(super) known: &'static str,
+}
+
+const NAMES: Names = Names {
+    main: "main",
+    table: "table",
+    held: "held",
+    known: "known",
+};
 
 /// The rows of the keys that one worker owns.
 pub(super) struct Streaming {
@@ -97,6 +114,40 @@ impl Streaming {
             true => self.main.spill(),
             false => self.table.waiting.spill(),
         }
+    }
+
+    /// Writes down both sides, under these names. Not while rows are leaving.
+    pub(super) fn save_as(&self, names: &Names, into: &mut dyn Save) -> Result<()> {
+        self.main.save(names.main, into);
+        self.table.waiting.save(names.table, into);
+        if let Some(known) = self.table.known {
+            into.value(names.known, known.into());
+        }
+        self.table.held.save(names.held, &self.keys, into)
+    }
+
+    /// Goes on with what was written down under these names.
+    pub(super) fn restore_as(&mut self, names: &Names, from: &Restored<'_>) -> Result<()> {
+        let work = Arc::clone(&self.work);
+        let owners = |input: usize| {
+            let work = Arc::clone(&work);
+            move |batch: &Batch| hashes(&work.types, &work.keys(input, batch.rows()), batch.len())
+        };
+        let schema = |input: usize| Arc::clone(&work.sides[input].schema);
+        let of_main = owners(0);
+        let main = (from, Share::Keyed(&of_main));
+        self.main.restore(names.main, main, schema(0))?;
+        let of_table = owners(1);
+        let table = (from, Share::Keyed(&of_table));
+        self.table.waiting.restore(names.table, table, schema(1))?;
+        // Some workers have taken more of their rows than others: those rows wait no more, and what is known of all is the least.
+        self.table.known = Some(least(from, names.known)?.unwrap_or(BEGINNING));
+        let of_held = saved::owners(&work.types);
+        let held = (from, Share::Keyed(&of_held));
+        let width = work.types.len();
+        self.table
+            .held
+            .restore(names.held, &mut self.keys, width, held)
     }
 
     /// Begins to let go of everything.
@@ -343,6 +394,14 @@ impl Stage for Streaming {
     fn on_end(&mut self, out: &mut dyn Output) -> Result<Flow> {
         self.begin(END)?;
         self.more(out)
+    }
+
+    fn save(&mut self, into: &mut dyn Save) -> Result<()> {
+        self.save_as(&NAMES, into)
+    }
+
+    fn restore(&mut self, from: &Restored<'_>) -> Result<()> {
+        self.restore_as(&NAMES, from)
     }
 
     fn bytes(&self) -> usize {
