@@ -64,6 +64,9 @@ pub enum Command {
     Explain(File),
     /// Draw a pipeline as text for Mermaid or Graphviz.
     Graph(Graph),
+    /// Look at the snapshots of a pipeline, or remove them.
+    #[command(subcommand)]
+    State(State),
     /// Statistics of every column of a file, a folder or standard input.
     Describe(Describe),
     /// Columns and first rows of a file, a folder or standard input.
@@ -142,6 +145,9 @@ pub struct Run {
     /// Write Prometheus metrics to a file when the run ends.
     #[arg(long, value_name = "FILE")]
     pub metrics_file: Option<PathBuf>,
+    /// Begin anew, whatever snapshots `[state]` has.
+    #[arg(long)]
+    pub fresh: bool,
     /// How the closing report is written to standard error. As json it is the last line, also with --quiet.
     #[arg(long, value_enum, default_value = "text")]
     pub format: TextOrJson,
@@ -158,6 +164,37 @@ pub struct File {
     /// What can be said of any pipeline.
     #[command(flatten)]
     pub loading: Loading,
+}
+
+/// `state`.
+#[derive(Subcommand)]
+pub enum State {
+    /// Tell what the newest snapshot holds: positions of the sources, bytes and rows of each component.
+    Show(ShowState),
+    /// Remove all snapshots of a pipeline.
+    Reset(ResetState),
+}
+
+/// `state show`.
+#[derive(Args)]
+pub struct ShowState {
+    /// The pipeline file.
+    #[command(flatten)]
+    pub file: File,
+    /// How it is written.
+    #[arg(long, value_enum, default_value = "text")]
+    pub format: TextOrJson,
+}
+
+/// `state reset`.
+#[derive(Args)]
+pub struct ResetState {
+    /// The pipeline file.
+    #[command(flatten)]
+    pub file: File,
+    /// Do not ask.
+    #[arg(long)]
+    pub yes: bool,
 }
 
 /// `validate`.

@@ -50,6 +50,7 @@ impl Failure {
         match self {
             Self::Run(Fault::Closed, _) => 0,
             Self::Run(Fault::Stopped, _) => 130,
+            Self::Run(Fault::Paused, _) => 75,
             Self::Pipeline(_) | Self::Run(Fault::Pipeline, _) => 78,
             Self::Data(_) | Self::Run(..) => 1,
             Self::Usage(_) => 2,

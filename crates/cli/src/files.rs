@@ -36,13 +36,8 @@ fn show_option(written: &str) -> Result<(String, Option<u64>), Failure> {
     }
 }
 
-/// Loads a pipeline and prints its warnings.
-pub fn load(path: &std::path::Path, loading: &Loading, quiet: bool) -> Result<Pipeline, Failure> {
-    load_with(path, load_options(loading, false)?, quiet)
-}
-
-/// The same for looking at it alone: standard input is left as it is.
-fn load_unread(
+/// Loads a pipeline and prints its warnings, for looking at it alone: standard input is left as it is.
+pub fn load_unread(
     path: &std::path::Path,
     loading: &Loading,
     quiet: bool,
@@ -54,7 +49,8 @@ fn load_unread(
     load_with(path, options, quiet)
 }
 
-fn load_with(path: &std::path::Path, options: Load, quiet: bool) -> Result<Pipeline, Failure> {
+/// Loads a pipeline and prints its warnings.
+pub fn load_with(path: &std::path::Path, options: Load, quiet: bool) -> Result<Pipeline, Failure> {
     let pipeline = Pipeline::from_file(path).options(options).load()?;
     if !quiet && !pipeline.problems().is_empty() {
         eprint!(

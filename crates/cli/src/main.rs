@@ -8,6 +8,7 @@ mod pages;
 mod progress;
 mod run;
 mod signals;
+mod state;
 
 use std::process::ExitCode;
 
@@ -25,6 +26,7 @@ fn main() -> ExitCode {
         Command::Test(options) => files::test(options, arguments.quiet),
         Command::Explain(options) => files::explain(options, arguments.quiet),
         Command::Graph(options) => files::graph(options, arguments.quiet),
+        Command::State(options) => state::state(options, arguments.quiet),
         Command::Describe(options) => run::describe(options, &arguments),
         Command::Peek(options) => run::peek(options, &arguments),
         Command::List(options) => pages::list(options),

@@ -2,16 +2,18 @@
 
 use std::io::IsTerminal;
 use std::path::Path;
+use std::time::Duration;
 
 use clap::CommandFactory;
 use dataflow::core::error::Fault;
 use dataflow::core::words::type_word;
 use dataflow::describe::{Load, Parameter};
+use dataflow::state::first_started;
 use dataflow::{Options, Pipeline, Report, prometheus, report};
 
 use crate::arguments::{Arguments, Describe, Peek, Run, TextOrJson};
 use crate::exit::Failure;
-use crate::files::{load, load_options};
+use crate::files::{load_options, load_with};
 use crate::pages::print;
 use crate::{progress, signals};
 
@@ -23,7 +25,15 @@ pub fn run(options: &Run, arguments: &Arguments) -> Result<(), Failure> {
     if options.help {
         return help(Some(path), options);
     }
-    let pipeline = load(path, &options.loading, arguments.quiet).map_err(of_data)?;
+    let mut load_as = load_options(&options.loading, false)?;
+    let mut pipeline = load_with(path, load_as.clone(), arguments.quiet).map_err(of_data)?;
+    let state = pipeline.checked().settings.state.clone();
+    let earlier = state.as_ref().filter(|_| !options.fresh);
+    if let Some(first) = earlier.and_then(|state| first_started(&state.dir)) {
+        // `run_time()` is what it was when the work was begun.
+        load_as.run_time = Some(first);
+        pipeline = load_with(path, load_as, true).map_err(of_data)?;
+    }
     let redact = |error: dataflow::Error| {
         Failure::Run(
             error.fault(),
@@ -40,13 +50,18 @@ pub fn run(options: &Run, arguments: &Arguments) -> Result<(), Failure> {
             progress: progress::hook(arguments.quiet),
             metrics: options.metrics,
             width: width(),
+            fresh: options.fresh,
             ..Options::default()
         })
         .map_err(redact)?;
+    if let (Some(number), false) = (running.goes_on_from(), arguments.quiet) {
+        eprintln!("goes on from snapshot {number} (`--fresh` begins anew)");
+    }
     if let (Some(address), false) = (running.metrics_address(), arguments.quiet) {
         eprintln!("metrics at http://{address}/metrics");
     }
-    signals::stop_at_signal(running.stop_handle());
+    let grace = state.map_or(Duration::ZERO, |state| state.grace);
+    signals::stop_at_signal(running.stop_handle(), grace);
     let metrics = running.metrics();
     let finished = running.finish();
     progress::clear();
@@ -54,7 +69,16 @@ pub fn run(options: &Run, arguments: &Arguments) -> Result<(), Failure> {
         let text = prometheus::text(&pipeline.checked().plan.name, &metrics.numbers());
         write_whole(file, &text)?;
     }
-    let report = finished.map_err(redact)?;
+    let report = finished.map_err(|error| match error.fault() {
+        Fault::Paused => Failure::Run(
+            Fault::Paused,
+            format!(
+                "stopped; `dataflow run {}` goes on from here",
+                path.display()
+            ),
+        ),
+        _ => redact(error),
+    })?;
     match options.format {
         // Whoever asks for it in so many words gets it, and finds it in the last line.
         TextOrJson::Json => eprintln!("{}", report::json(&report)),
@@ -189,7 +213,7 @@ pub fn describe(options: &Describe, arguments: &Arguments) -> Result<(), Failure
         width: width(),
         ..Options::default()
     })?;
-    signals::stop_at_signal(running.stop_handle());
+    signals::stop_at_signal(running.stop_handle(), Duration::ZERO);
     let finished = running.finish();
     progress::clear();
     let report = finished?;
@@ -254,7 +278,7 @@ pub fn peek(options: &Peek, arguments: &Arguments) -> Result<(), Failure> {
         width: width(),
         ..Options::default()
     })?;
-    signals::stop_at_signal(running.stop_handle());
+    signals::stop_at_signal(running.stop_handle(), Duration::ZERO);
     let report = running.finish()?;
     if !arguments.quiet {
         eprint!("{}", remarks(&report));

@@ -1,11 +1,14 @@
-//! Ctrl-C and SIGTERM stop a run; a second one ends the process at once.
+//! Ctrl-C and SIGTERM stop a run, behind a last snapshot where there are any; a second one ends the process at once.
+
+use std::time::Duration;
 
 use dataflow::Stop;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
-/// Stops the run at the first signal. Nothing that is unfinished appears under its final name either way.
-pub fn stop_at_signal(stop: Stop) {
+/// Stops the run at the first signal. Nothing that is unfinished appears under its final name either way. A last snapshot may take as
+/// long as `grace`.
+pub fn stop_at_signal(stop: Stop, grace: Duration) {
     let Ok(mut signals) = Signals::new([SIGINT, SIGTERM]) else {
         return;
     };
@@ -17,6 +20,16 @@ pub fn stop_at_signal(stop: Stop) {
                 std::process::exit(130);
             }
             first = false;
+            if stop.pause() {
+                let stop = stop.clone();
+                let late = move || {
+                    std::thread::sleep(grace);
+                    stop.because("stopped by a signal; the last snapshot took too long, an earlier one is there");
+                };
+                // It ends with the process; without it the snapshot may take as long as it does.
+                let _ = std::thread::Builder::new().name("grace".into()).spawn(late);
+                continue;
+            }
             stop.because("stopped by a signal; nothing was written under a final name");
         }
     };

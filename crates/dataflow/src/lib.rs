@@ -54,6 +54,13 @@ pub use server::MetricsServer;
 /// The vocabulary that custom components are written in.
 pub use dataflow_core as core;
 pub use dataflow_core::{Error, Result};
+/// What a folder of snapshots holds.
+pub mod state {
+    pub use dataflow_engine::{
+        StoredPart, StoredSource, StoredState, first_started, reset, stored,
+    };
+}
+
 pub use dataflow_engine::{ComponentNumbers, Label, Metrics, Numbers, Report, Stop};
 pub use dataflow_expressions::{Expression, reference as expression_reference};
 /// What is known of a pipeline beyond running it: graphs, explanations, schemas, the manual.

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use dataflow_core::plan::{Plan, PortIndex, Work};
 use dataflow_core::{Error, Result};
-use dataflow_engine::{Metrics, Numbers, Report, Run, Settings, Stop};
+use dataflow_engine::{Metrics, Numbers, Report, Run, Settings, StateSettings, Stop};
 use dataflow_pipeline::Checked;
 
 use crate::machine;
@@ -35,6 +35,8 @@ pub struct Options {
     pub stdout: Option<Arc<Mutex<dyn Write + Send>>>,
     /// The terminal's width in columns, if standard output is one.
     pub width: Option<usize>,
+    /// Begins anew, whatever snapshots there are.
+    pub fresh: bool,
 }
 
 /// A run in progress. Dropped, it is stopped.
@@ -46,6 +48,7 @@ pub struct Running {
     stop: Stop,
     metrics: Arc<Metrics>,
     pulls: BTreeMap<String, Batches>,
+    goes_on_from: Option<u64>,
     #[cfg(feature = "metrics-server")]
     server: Option<crate::server::MetricsServer>,
 }
@@ -64,6 +67,7 @@ impl Running {
         let settings = settings(checked, &options);
         let run = Run::new(plan, settings)?;
         let (metrics, stop) = (run.metrics(), run.stop_handle());
+        let goes_on_from = run.goes_on_from();
         stop.when_stopped(move || drop(open));
         #[cfg(feature = "metrics-server")]
         let server = match options.metrics.or(checked.settings.metrics_listen) {
@@ -99,6 +103,7 @@ impl Running {
             stop,
             metrics,
             pulls,
+            goes_on_from,
             #[cfg(feature = "metrics-server")]
             server,
         })
@@ -121,6 +126,11 @@ impl Running {
     /// A handle that stops the run from anywhere.
     pub fn stop_handle(&self) -> Stop {
         self.stop.clone()
+    }
+
+    /// The number of the snapshot that the run goes on from, if it does.
+    pub fn goes_on_from(&self) -> Option<u64> {
+        self.goes_on_from
     }
 
     /// The numbers, live.
@@ -184,7 +194,7 @@ fn settings(checked: &Checked, options: &Options) -> Settings {
         workers => workers,
     };
     Settings {
-        state: None,
+        state: state(checked, options),
         workers,
         memory: options.memory.unwrap_or(written.memory.0 as usize),
         batch_rows: written.batch_rows,
@@ -194,6 +204,18 @@ fn settings(checked: &Checked, options: &Options) -> Settings {
         stdout: options.stdout.clone().unwrap_or(defaults.stdout),
         width: options.width,
     }
+}
+
+/// Where snapshots go, if the pipeline says so.
+fn state(checked: &Checked, options: &Options) -> Option<StateSettings> {
+    let state = checked.settings.state.as_ref()?;
+    Some(StateSettings {
+        folder: state.dir.clone(),
+        every: state.every,
+        fresh: options.fresh,
+        about: checked.about.clone(),
+        run_time: checked.run_time,
+    })
 }
 
 /// Puts `sink` where the loader put a console for the rows of `output`.

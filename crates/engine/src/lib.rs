@@ -27,11 +27,13 @@ mod snapshots;
 mod spill;
 mod spool;
 mod stages;
+mod stored;
 mod writing;
 
 #[cfg(test)]
 mod tests;
 
 pub use metrics::{BadCount, ComponentNumbers, Label, Metrics, Numbers};
-pub use resume::StateSettings;
+pub use resume::{StateSettings, first_started};
 pub use run::{Report, Run, Settings, Stop};
+pub use stored::{StoredPart, StoredSource, StoredState, reset, stored};

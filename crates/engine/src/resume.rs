@@ -1,7 +1,7 @@
 //! What an earlier run left: its newest snapshot, whether it is one of this pipeline, and how far each source was read.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,6 +25,8 @@ pub struct StateSettings {
     pub fresh: bool,
     /// What the pipeline is, component by component: a run goes on only from snapshots of the same.
     pub about: BTreeMap<String, String>,
+    /// When the run was first started, in nanoseconds since 1970.
+    pub run_time: i64,
 }
 
 /// What a snapshot says of itself.
@@ -32,16 +34,18 @@ pub struct StateSettings {
 pub struct Manifest {
     version: u32,
     about: BTreeMap<String, String>,
+    run_time: i64,
     /// What the desk knew.
     pub facts: Facts,
 }
 
 impl Manifest {
     /// Of a run of a pipeline.
-    pub fn new(about: &BTreeMap<String, String>, facts: Facts) -> Self {
+    pub fn new(state: &StateSettings, facts: Facts) -> Self {
         Self {
             version: VERSION,
-            about: about.clone(),
+            about: state.about.clone(),
+            run_time: state.run_time,
             facts,
         }
     }
@@ -73,7 +77,7 @@ impl Kept {
         for warning in snapshot.warnings() {
             tracing::warn!("{warning}");
         }
-        let manifest = read(&snapshot, settings)?;
+        let manifest = manifest_of(&snapshot, &settings.folder)?;
         if let Some(difference) = difference(&manifest.about, &settings.about) {
             return Err(other_pipeline(settings, &difference));
         }
@@ -84,12 +88,23 @@ impl Kept {
     }
 }
 
-fn read(snapshot: &Snapshot, settings: &StateSettings) -> Result<Manifest> {
+/// When the run was first started that left snapshots in a folder, in nanoseconds since 1970; none if there are none that can be read.
+pub fn first_started(folder: &Path) -> Option<i64> {
+    let snapshot = Store::read_only(folder).ok()?.latest().ok()??;
+    let manifest = Manifest::deserialize(snapshot.facts()).ok()?;
+    Some(manifest.run_time)
+}
+
+/// What a snapshot says of itself.
+///
+/// # Errors
+/// When this version of the program cannot read it.
+pub fn manifest_of(snapshot: &Snapshot, folder: &Path) -> Result<Manifest> {
     let manifest = Manifest::deserialize(snapshot.facts());
     let unreadable = |why: String| {
         let what = format!("the snapshots in this folder cannot be read: {why}");
         Error::data(what)
-            .file(settings.folder.display().to_string())
+            .file(folder.display().to_string())
             .help("use the program that wrote them, or begin anew with `--fresh`")
     };
     let manifest = manifest.map_err(|error| unreadable(error.to_string()))?;

@@ -212,7 +212,7 @@ impl Run {
         let snapshots = store.zip(settings.state.as_ref()).map(|(store, state)| {
             let operators = operators(&plan, &layout);
             let last = earlier.as_ref().map(|(snapshot, _)| snapshot);
-            let snapshots = Snapshots::new(store, operators, settings.workers, &state.about, last);
+            let snapshots = Snapshots::new(store, operators, settings.workers, state, last);
             Arc::new(snapshots)
         });
         let gauge = Gauge::new();
@@ -271,6 +271,11 @@ impl Run {
             abort: Arc::clone(&self.shared.abort),
             pause: (self.shared.snapshots.is_some()).then(|| Arc::clone(&self.shared.pause)),
         }
+    }
+
+    /// The number of the snapshot that the run goes on from, if it does.
+    pub fn goes_on_from(&self) -> Option<u64> {
+        self.shared.earlier.as_ref().map(Snapshot::number)
     }
 
     /// Runs to the end and makes the results visible.

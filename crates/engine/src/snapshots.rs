@@ -22,7 +22,7 @@ use serde_json::Value;
 
 use crate::abort::lock;
 use crate::positions::Facts;
-use crate::resume::Manifest;
+use crate::resume::{Manifest, StateSettings};
 use crate::spill::{SpillFolder, kept, with_facts, without_facts};
 
 /// How many low bits of a tick count within its epoch: more ticks than a run will ever have.
@@ -88,7 +88,7 @@ pub struct Snapshots {
     operators: BTreeMap<usize, (String, String)>,
     workers: usize,
     /// What the pipeline is.
-    about: BTreeMap<String, String>,
+    state: StateSettings,
     at_work: Arc<Mutex<AtWork>>,
     /// To the thread that waits for snapshots to be durable.
     pending: Option<Sender<Pending>>,
@@ -142,7 +142,7 @@ impl Snapshots {
         store: Arc<Store>,
         operators: BTreeMap<usize, (String, String)>,
         workers: usize,
-        about: &BTreeMap<String, String>,
+        state: &StateSettings,
         last: Option<&Snapshot>,
     ) -> Self {
         let parts = last.iter().flat_map(|last| last.parts());
@@ -164,7 +164,7 @@ impl Snapshots {
             store,
             operators,
             workers,
-            about: about.clone(),
+            state: state.clone(),
             at_work,
             pending: Some(pending),
             thread: thread.ok(),
@@ -194,7 +194,7 @@ impl Snapshots {
                 "positions were handed in for another epoch",
             ));
         }
-        let manifest = Manifest::new(&self.about, facts);
+        let manifest = Manifest::new(&self.state, facts);
         let manifest = serde_json::to_value(manifest);
         let manifest = manifest.map_err(|e| Error::internal(format!("cannot be written: {e}")))?;
         at_work.facts = Some(manifest);

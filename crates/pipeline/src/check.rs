@@ -10,6 +10,7 @@ use dataflow_core::config::{Key, Node, Tree};
 use dataflow_core::plan::Plan;
 use dataflow_core::{Problem, Problems, Sink, Span, StandardInput, Value};
 
+use crate::about;
 use crate::build::Builder;
 use crate::cases::{self, PipelineTest};
 use crate::connect::Graph;
@@ -62,6 +63,8 @@ pub struct Checked {
     pub run_time: i64,
     /// Its tests.
     pub tests: Vec<PipelineTest>,
+    /// A digest of each component by its id: a run goes on only from snapshots of the same.
+    pub about: BTreeMap<String, String>,
 }
 
 impl Checked {
@@ -228,7 +231,9 @@ impl<'a> Loading<'a> {
     fn settings(&mut self, root: &Node) -> Settings {
         let engine = root.get("engine").and_then(|node| self.expand(node));
         let metrics = root.get("metrics").and_then(|node| self.expand(node));
-        settings::read(engine.as_ref(), metrics.as_ref(), &mut self.problems)
+        let state = root.get("state").and_then(|node| self.expand(node));
+        let tables = [engine.as_ref(), metrics.as_ref(), state.as_ref()];
+        settings::read(tables, &mut self.problems)
     }
 
     fn tables(&mut self) -> Tables<'_> {
@@ -308,6 +313,7 @@ impl<'a> Loading<'a> {
             settings,
             run_time,
             tests,
+            about: about::about(&graph.items, &self.values),
         })
     }
 }

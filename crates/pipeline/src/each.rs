@@ -30,6 +30,13 @@ pub(crate) struct Each {
     value: Located<String>,
 }
 
+impl Each {
+    /// All of it as one text.
+    pub fn text(&self) -> String {
+        format!("{:?}", [&*self.columns, &*self.name, &*self.value])
+    }
+}
+
 /// Whether the component has a table `compute` that lines can be added to.
 pub(crate) fn has_compute(component: &Component) -> bool {
     schema::keys(component).iter().any(|key| key == "compute")

@@ -151,18 +151,12 @@ fn twice(texts: &Texts, first: &Key, second: &Key) -> Problem {
     Problem::error(message, second.span).help("keep one of them")
 }
 
-/// Reports the keys of the top level that do not exist, and those that cannot be used yet.
+/// Reports the keys of the top level that do not exist.
 pub(crate) fn check_top(entries: &[(Key, Node)], problems: &mut Problems) {
     for (key, _) in entries {
-        if key.name == "state" {
-            problems.push(
-                Problem::error("`state` (stop and resume) is not available yet", key.span)
-                    .help("leave it out: the pipeline runs from start to end"),
-            );
-        } else if !TOP.contains(&key.name.as_str()) {
-            let known = TOP.into_iter().filter(|k| *k != "state");
-            let keys: Vec<String> = known.clone().map(|k| format!("`{k}`")).collect();
-            let help = did_you_mean(&key.name, known)
+        if !TOP.contains(&key.name.as_str()) {
+            let keys: Vec<String> = TOP.iter().map(|k| format!("`{k}`")).collect();
+            let help = did_you_mean(&key.name, TOP.into_iter())
                 .unwrap_or_else(|| format!("the keys of a pipeline are {}", keys.join(", ")));
             let message = format!("a pipeline has no key `{}`", key.name);
             problems.push(Problem::error(message, key.span).help(help));

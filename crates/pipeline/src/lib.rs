@@ -18,6 +18,7 @@
 //! What else is made of a catalog or a plan: [`json_schema`] for editors, the [`reference()`] manual, [`list`], pictures
 //! ([`graph`]), and what a run will do in words ([`explain`]).
 
+mod about;
 mod agree;
 mod build;
 mod cases;

@@ -8,7 +8,7 @@ use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
 
 use crate::schema::{common, own_schema, resolve};
-use crate::settings::{EngineTable, MetricsTable};
+use crate::settings::{EngineTable, MetricsTable, StateTable};
 
 /// How deep tables inside tables are listed: keys, not the forms that a value may have.
 const DEPTH: usize = 4;
@@ -156,7 +156,7 @@ fn pipeline_page() -> String {
     );
     page.push_str(
         "\nThe keys of the top level are `name`, `include` (files whose tables belong to this pipeline), `params`, `engine`,\n\
-         `metrics`, `sources`, `transforms`, `sinks` and `tests`. Variables stand in values: `${name}` is a parameter, else an\n\
+         `metrics`, `state`, `sources`, `transforms`, `sinks` and `tests`. Variables stand in values: `${name}` is a parameter, else an\n\
          environment variable; `${name:-default}` and `${name:?message}` say what happens without it; `${file:path}` is a secret\n\
          in a file; `$${` is a plain `${`. In expressions `$name` is a parameter as a typed constant.\n",
     );
@@ -164,6 +164,8 @@ fn pipeline_page() -> String {
     page.push_str(&options_of::<EngineTable>());
     page.push_str("\n## `[metrics]`\n\n");
     page.push_str(&options_of::<MetricsTable>());
+    page.push_str("\n## `[state]`\n\n");
+    page.push_str(&options_of::<StateTable>());
     page.push_str(
         "\n## `[params]`\n\nA parameter is a value, or a table.\n\n| Key | Type | Default | Meaning |\n|---|---|---|---|\n\
          | `default` | any plain value | required unless given | The value if nothing else is said. |\n\

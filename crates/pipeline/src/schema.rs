@@ -7,7 +7,7 @@ use schemars::{JsonSchema, SchemaGenerator};
 use serde_json::{Map, Value, json};
 
 use crate::each::Each;
-use crate::settings::{EngineTable, MetricsTable};
+use crate::settings::{EngineTable, MetricsTable, StateTable};
 use crate::written::FAMILIES;
 
 /// A text that is only a variable stands for a value of any type.
@@ -26,6 +26,7 @@ pub fn json_schema(catalog: &[Component]) -> Value {
     properties.insert("params".into(), params());
     properties.insert("engine".into(), of::<EngineTable>(&mut generator));
     properties.insert("metrics".into(), of::<MetricsTable>(&mut generator));
+    properties.insert("state".into(), of::<StateTable>(&mut generator));
     for (family, kind) in FAMILIES {
         let variants = variants(kind, catalog, &mut generator, &mut definitions);
         properties.insert(

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use dataflow_core::config::{Key, Node, Tree};
-use dataflow_core::units::Bytes;
+use dataflow_core::units::{Bytes, Duration};
 use dataflow_core::{Located, Problem, Problems};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -30,6 +30,19 @@ pub struct Settings {
     pub run_time: Option<i64>,
     /// Where Prometheus metrics are served.
     pub metrics_listen: Option<SocketAddr>,
+    /// Where snapshots are kept, if they are.
+    pub state: Option<State>,
+}
+
+/// Where snapshots are kept, and how often there is to be one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct State {
+    /// The folder.
+    pub dir: PathBuf,
+    /// How long after one the next begins.
+    pub every: std::time::Duration,
+    /// How long a run that is to stop may take for its last one.
+    pub grace: std::time::Duration,
 }
 
 impl Default for Settings {
@@ -43,6 +56,7 @@ impl Default for Settings {
             spill_limit: None,
             run_time: None,
             metrics_listen: None,
+            state: None,
         }
     }
 }
@@ -76,6 +90,20 @@ pub(crate) struct SpillTable {
     limit: Option<Located<Bytes>>,
 }
 
+/// Snapshots of what a run holds, from which another run goes on.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct StateTable {
+    /// The folder that snapshots are kept in, for this pipeline alone. A run goes on from the newest one there; `--fresh` begins
+    /// anew.
+    dir: Option<Located<String>>,
+    /// How long after one snapshot is durable the next begins; the default is `"10s"`. That much work, at most, is done again after a
+    /// kill.
+    every: Option<Located<Duration>>,
+    /// How long a run that is told to stop may take for a last snapshot; the default is `"20s"`.
+    grace: Option<Located<Duration>>,
+}
+
 /// Numbers about the run for Prometheus.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
@@ -86,8 +114,7 @@ pub(crate) struct MetricsTable {
 
 /// Reads both tables, reporting what does not fit.
 pub(crate) fn read(
-    engine: Option<&Node>,
-    metrics: Option<&Node>,
+    [engine, metrics, state]: [Option<&Node>; 3],
     problems: &mut Problems,
 ) -> Settings {
     let mut settings = Settings::default();
@@ -100,7 +127,41 @@ pub(crate) fn read(
     {
         settings.metrics_listen = address(&listen, problems);
     }
+    if let Some(node) = state
+        && let Some(table) = table::<StateTable>(node, problems)
+    {
+        settings.state = kept(node, table, problems);
+    }
     settings
+}
+
+fn kept(node: &Node, table: StateTable, problems: &mut Problems) -> Option<State> {
+    let mut span = |of: Option<Located<Duration>>, default: i64| {
+        let of = of.unwrap_or(Located {
+            value: Duration::from_nanoseconds(default),
+            span: None,
+        });
+        if of.value.nanoseconds() <= 0 {
+            let message = format!("`{}` is no span of time", of.value);
+            let help = "write how long, such as \"10s\"";
+            problems.push(Problem::error(message, of.span).help(help));
+        }
+        of.value.to_std()
+    };
+    let (every, grace) = (
+        span(table.every, 10_000_000_000),
+        span(table.grace, 20_000_000_000),
+    );
+    let Some(dir) = table.dir.filter(|dir| !dir.is_empty()) else {
+        let problem = Problem::error(
+            "`dir` is missing: where are snapshots to be kept?",
+            node.span,
+        );
+        problems.push(problem.help("name a folder for this pipeline alone: `dir = \"state\"`"));
+        return None;
+    };
+    let dir = PathBuf::from(dir.value);
+    Some(State { dir, every, grace })
 }
 
 /// Reads a table whose keys are all optional. What one key gets wrong does not hide what another does.
@@ -193,7 +254,8 @@ mod tests {
     fn settings(text: &str) -> (Settings, Vec<String>) {
         let mut problems = Problems::new();
         let root = Node::from(Tree::Table(parse::document(text, 0, &mut problems)));
-        let settings = read(root.get("engine"), root.get("metrics"), &mut problems);
+        let tables = [root.get("engine"), root.get("metrics"), root.get("state")];
+        let settings = read(tables, &mut problems);
         (
             settings,
             problems.list().iter().map(|p| p.message.clone()).collect(),
@@ -202,7 +264,7 @@ mod tests {
 
     #[test]
     fn tables_fill_the_settings() {
-        let text = "[engine]\nworkers = 3\nmemory = '1GiB'\nbatch_rows = 7\nopen_files = 9\nspill = { dir = '/s', limit = '2B' }\nrun_time = 1970-01-01T00:00:01Z\n[metrics]\nlisten = ':9100'";
+        let text = "[engine]\nworkers = 3\nmemory = '1GiB'\nbatch_rows = 7\nopen_files = 9\nspill = { dir = '/s', limit = '2B' }\nrun_time = 1970-01-01T00:00:01Z\n[metrics]\nlisten = ':9100'\n[state]\ndir = '/k'\nevery = '2s'";
         let (settings, problems) = settings(text);
         assert!(problems.is_empty(), "{problems:?}");
         let expected = Settings {
@@ -214,6 +276,11 @@ mod tests {
             spill_limit: Some(Bytes(2)),
             run_time: Some(1_000_000_000),
             metrics_listen: Some(SocketAddr::from(([127, 0, 0, 1], 9100))),
+            state: Some(State {
+                dir: "/k".into(),
+                every: std::time::Duration::from_secs(2),
+                grace: std::time::Duration::from_secs(20),
+            }),
         };
         assert_eq!(settings, expected);
     }

@@ -1,0 +1,78 @@
+//! What a pipeline is, component by component, as text that is the same whenever the components are: a run goes on only from
+//! snapshots of the same pipeline.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+
+use dataflow_core::config::{Node, Tree};
+use dataflow_core::order::key_hash;
+use dataflow_core::{Kind, Value};
+
+use crate::written::Item;
+
+/// What of a sink matters: where it writes, and how.
+const OF_SINKS: [&str; 3] = ["path", "format", "if_exists"];
+
+/// A digest of each component by its id. A sink may be called otherwise: it is known by its path.
+pub(crate) fn about(
+    items: &[Item],
+    parameters: &BTreeMap<String, Value>,
+) -> BTreeMap<String, String> {
+    items.iter().map(|item| one(item, parameters)).collect()
+}
+
+fn one(item: &Item, parameters: &BTreeMap<String, Value>) -> (String, String) {
+    let mut text = item.type_name.clone();
+    for input in item
+        .inputs
+        .iter()
+        .chain(item.tables.iter().map(|(_, table)| table))
+    {
+        // Writing to a string cannot fail.
+        let _ = write!(text, " {}", input.value);
+    }
+    let _ = write!(
+        text,
+        " {:?} {:?}",
+        item.on_error.as_ref().map(|o| o.value),
+        item.max_errors.as_ref().map(|m| m.value)
+    );
+    for each in &item.each {
+        let _ = write!(text, " {}", each.text());
+    }
+    tell(&item.config, item.kind == Kind::Sink, &mut text);
+    for (name, value) in parameters {
+        if text.contains(&format!("${name}")) {
+            let _ = write!(text, " ${name}={value:?}");
+        }
+    }
+    (
+        item.id.clone(),
+        format!("{:016x}", key_hash(text.as_bytes())),
+    )
+}
+
+/// Values and names, without where they were written.
+fn tell(node: &Node, of_sink: bool, text: &mut String) {
+    // Writing to a string cannot fail.
+    let _ = match &node.value {
+        Tree::Boolean(value) => write!(text, " {value}"),
+        Tree::Integer(value) => write!(text, " {value}"),
+        Tree::Float(value) => write!(text, " {value:?}"),
+        Tree::Text(value) => write!(text, " {value:?}"),
+        Tree::List(values) => {
+            text.push('[');
+            values.iter().for_each(|value| tell(value, false, text));
+            write!(text, "]")
+        }
+        Tree::Table(entries) => {
+            text.push('{');
+            let counts = |name: &str| !of_sink || OF_SINKS.contains(&name);
+            for (key, value) in entries.iter().filter(|(key, _)| counts(&key.name)) {
+                let _ = write!(text, " {:?}=", key.name);
+                tell(value, false, text);
+            }
+            write!(text, "}}")
+        }
+    };
+}
