@@ -23,6 +23,7 @@ use std::sync::Arc;
 
 use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
+use dataflow_core::saved::{Restored, Save};
 use dataflow_core::{Cutter, Decoded, Error, Piece, Place, Result, Wanted};
 
 pub use convert::{DICTIONARY_HINT, dictionary, logical, settled};
@@ -165,6 +166,18 @@ pub trait WriteFormat: Send + Sync {
         out: Box<dyn std::io::Write + Send>,
         schema: SchemaRef,
     ) -> Result<Box<dyn RowsWriter>>;
+
+    /// Goes on with a file that a writer has saved: `out` is where the first `bytes` bytes of it end (see [`RowsWriter::save`]).
+    ///
+    /// # Errors
+    /// When what was saved cannot be read, or is not of such a file.
+    fn resume(
+        &self,
+        out: Box<dyn std::io::Write + Send>,
+        schema: SchemaRef,
+        bytes: u64,
+        from: &Restored<'_>,
+    ) -> Result<Box<dyn RowsWriter>>;
 }
 
 /// Writes the rows of one file.
@@ -174,6 +187,13 @@ pub trait RowsWriter: Send {
     /// # Errors
     /// When they cannot be written.
     fn write(&mut self, rows: &RecordBatch) -> Result<()>;
+
+    /// Hands to the output what can be, writes down what cannot, and says how many bytes of the output count: whoever goes on cuts
+    /// it there.
+    ///
+    /// # Errors
+    /// When the output fails.
+    fn save(&mut self, into: &mut dyn Save) -> Result<u64>;
 
     /// Writes what is left, flushes and gives the output back.
     ///

@@ -3,6 +3,8 @@
 mod append;
 mod partitions;
 mod pattern;
+#[cfg(test)]
+mod resuming;
 mod target;
 #[cfg(test)]
 pub(crate) mod testing;
@@ -14,13 +16,14 @@ use std::sync::Arc;
 
 use arrow_schema::SchemaRef;
 use dataflow_core::component::{Configured, Info, SinkConfig};
+use dataflow_core::saved::{Restored, Save};
 use dataflow_core::sink::{FileReceipt, Receipt, Target as Place};
 use dataflow_core::transform::Input;
-use dataflow_core::{Batch, Check, Located, Result, Sink, SinkContext, Writer};
+use dataflow_core::{Batch, Check, Error, Located, Result, Sink, SinkContext, Writer};
 use dataflow_formats::RowsWriter;
 use dataflow_formats::write::Format;
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::stdout::Streamed;
 use partitions::Partitions;
@@ -174,12 +177,6 @@ impl File {
             check.error_at(&self.path, message, Some(help));
             return None;
         }
-        if sink.if_exists == IfExists::Fail && Path::new(&sink.path).exists() {
-            let message = format!("`{}` exists already", sink.path);
-            let help = "remove it, choose another name, or set `if_exists = \"replace\"`";
-            check.error_at(&self.path, message, Some(help.into()));
-            return None;
-        }
         Some(())
     }
 }
@@ -219,18 +216,20 @@ impl Sink for FileSink {
                 written,
             )?));
         }
-        Ok(Box::new(OneFile {
-            file: Some(OpenFile::begin(
-                &self.path,
-                &self.format,
-                self.if_exists,
-                Arc::clone(&self.schema),
-            )?),
-            target: None,
-            path: self.path.clone(),
-            rows: 0,
-            bytes: 0,
-        }))
+        let schema = Arc::clone(&self.schema);
+        let file = OpenFile::begin(&self.path, &self.format, self.if_exists, schema)?;
+        Ok(Box::new(OneFile::new(file, 0)))
+    }
+
+    fn resume(&self, context: &SinkContext, from: &Restored<'_>) -> Result<Box<dyn Writer>> {
+        let Some(saved) = from.values(FILE)?.pop() else {
+            return self.open(context);
+        };
+        let saved: SavedFile = serde_json::from_value(saved).map_err(unreadable)?;
+        let schema = Arc::clone(&self.schema);
+        let target = Target::resume(&self.path, self.if_exists, &saved.target)?;
+        let file = OpenFile::resume(target, &self.format, schema, (&saved, from))?;
+        Ok(Box::new(OneFile::new(file, saved.rows)))
     }
 
     fn targets(&self) -> Vec<Place> {
@@ -258,10 +257,28 @@ impl Sink for FileSink {
     }
 }
 
+/// The name under which a file is saved.
+const FILE: &str = "file";
+
+/// A file that is not complete, for the run that goes on with it.
+#[derive(Serialize, Deserialize)]
+struct SavedFile {
+    target: target::Saved,
+    /// The bytes of the file that rows are added to.
+    before: u64,
+    rows: u64,
+}
+
+fn unreadable(error: serde_json::Error) -> Error {
+    Error::data(format!("what was saved of a file is not that: {error}"))
+}
+
 /// A file that is being written.
 struct OpenFile {
     rows: Box<dyn RowsWriter>,
     target: Target,
+    /// The bytes that were there before those of the rows.
+    before: u64,
     path: String,
 }
 
@@ -269,13 +286,52 @@ impl OpenFile {
     fn begin(path: &str, format: &Format, if_exists: IfExists, schema: SchemaRef) -> Result<Self> {
         let target = Target::create(path, if_exists)?;
         let format = append::continued(format, &target, &schema)?;
+        let before = target.length()?.unwrap_or(0);
         let out = Box::new(target.output()?);
         let rows = format.writer().begin(out, schema);
         Ok(Self {
             rows: rows.map_err(|e| e.file(path))?,
             target,
+            before,
             path: path.to_string(),
         })
+    }
+
+    /// Goes on with what was saved.
+    fn resume(
+        target: Target,
+        format: &Format,
+        schema: SchemaRef,
+        (saved, from): (&SavedFile, &Restored<'_>),
+    ) -> Result<Self> {
+        let out = Box::new(target.output()?);
+        let bytes = saved.target.bytes - saved.before;
+        let path = target.path().to_string();
+        let rows = format.writer().resume(out, schema, bytes, from);
+        Ok(Self {
+            rows: rows.map_err(|e| e.file(&*path))?,
+            target,
+            before: saved.before,
+            path,
+        })
+    }
+
+    /// Writes down where it is. What is no file has nothing that could be gone on with.
+    fn save(&mut self, rows: u64, into: &mut dyn Save) -> Result<()> {
+        if self.target.length()?.is_none() {
+            return Ok(());
+        }
+        let bytes = self.rows.save(into).map_err(|e| e.file(&*self.path))?;
+        let Some(target) = self.target.save(self.before + bytes)? else {
+            return Ok(());
+        };
+        let saved = SavedFile {
+            target,
+            before: self.before,
+            rows,
+        };
+        into.value(FILE, serde_json::to_value(saved).map_err(unreadable)?);
+        Ok(())
     }
 
     fn write(&mut self, rows: &arrow_array::RecordBatch) -> Result<()> {
@@ -299,6 +355,18 @@ struct OneFile {
     bytes: u64,
 }
 
+impl OneFile {
+    fn new(file: OpenFile, rows: u64) -> Self {
+        Self {
+            path: file.path.clone(),
+            bytes: file.rows.bytes(),
+            file: Some(file),
+            target: None,
+            rows,
+        }
+    }
+}
+
 impl Writer for OneFile {
     fn write(&mut self, batch: &Batch) -> Result<()> {
         if let Some(file) = &mut self.file {
@@ -307,6 +375,13 @@ impl Writer for OneFile {
         }
         self.rows += batch.len() as u64;
         Ok(())
+    }
+
+    fn save(&mut self, into: &mut dyn Save) -> Result<()> {
+        match &mut self.file {
+            Some(file) => file.save(self.rows, into),
+            None => Ok(()),
+        }
     }
 
     fn prepare(&mut self) -> Result<Receipt> {

@@ -7,6 +7,7 @@ use arrow_ipc::CompressionType;
 use arrow_ipc::writer::{FileWriter, IpcWriteOptions, StreamWriter};
 use arrow_schema::SchemaRef;
 use dataflow_core::Result;
+use dataflow_core::saved::{Restored, Save};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -70,6 +71,16 @@ impl WriteFormat for Arrow {
             schema,
         }))
     }
+
+    fn resume(
+        &self,
+        _: Box<dyn Write + Send>,
+        _: SchemaRef,
+        _: u64,
+        _: &Restored<'_>,
+    ) -> Result<Box<dyn RowsWriter>> {
+        Err(cannot_be_saved())
+    }
 }
 
 struct ArrowRows {
@@ -97,6 +108,10 @@ impl RowsWriter for ArrowRows {
             .push(&rows, &mut |block, _| encoder.write(&block))
     }
 
+    fn save(&mut self, _: &mut dyn Save) -> Result<u64> {
+        Err(cannot_be_saved())
+    }
+
     fn finish(mut self: Box<Self>) -> Result<Sink> {
         let encoder = &mut self.encoder;
         self.blocks.finish(&mut |block, _| encoder.write(&block))?;
@@ -122,4 +137,9 @@ impl RowsWriter for ArrowRows {
     fn memory(&self) -> usize {
         self.blocks.memory()
     }
+}
+
+fn cannot_be_saved() -> dataflow_core::Error {
+    dataflow_core::Error::resource("such a file cannot be stopped and gone on with yet")
+        .help("write `csv`, or leave `[state]` out")
 }

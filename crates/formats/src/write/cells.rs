@@ -11,7 +11,7 @@ use arrow_array::{
     LargeStringArray, PrimitiveArray, StringArray, StringViewArray,
 };
 use arrow_cast::display::{ArrayFormatter, FormatOptions};
-use arrow_schema::DataType;
+use arrow_schema::{DataType, Schema};
 use dataflow_core::{Error, Result};
 
 use super::times::{Moment, Zone, date, moment, per_second};
@@ -396,8 +396,14 @@ fn nested(array: &dyn Array) -> Result<Values<'_>> {
 
 static OPTIONS: FormatOptions<'static> = FormatOptions::new();
 
-/// Whether columns of this type can be written as text.
-pub(super) fn can_write(data_type: &DataType) -> Result<()> {
-    let empty = arrow_array::new_empty_array(data_type);
-    Cells::new(empty.as_ref()).map(|_| ())
+/// Whether columns of these types can be written as text.
+pub(super) fn can_write_all(schema: &Schema) -> Result<()> {
+    for field in schema.fields() {
+        let empty = arrow_array::new_empty_array(field.data_type());
+        Cells::new(empty.as_ref()).map_err(|e| {
+            let name = field.name();
+            e.help(format!("column `{name}`: leave it out with a `select`"))
+        })?;
+    }
+    Ok(())
 }

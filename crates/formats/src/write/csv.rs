@@ -6,11 +6,12 @@ use std::io::Write;
 use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
 use dataflow_core::Result;
+use dataflow_core::saved::{Restored, Save};
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, de};
 
 use super::Compression;
-use super::cells::{Cells, Style, can_write};
+use super::cells::{Cells, Style, can_write_all};
 use super::output::TextOutput;
 use crate::{RowsWriter, WriteFormat};
 
@@ -139,22 +140,33 @@ impl Csv {
 
 impl WriteFormat for Csv {
     fn begin(&self, out: Box<dyn Write + Send>, schema: SchemaRef) -> Result<Box<dyn RowsWriter>> {
-        for field in schema.fields() {
-            can_write(field.data_type()).map_err(|e| {
-                let name = field.name();
-                e.help(format!("column `{name}`: leave it out with a `select`"))
-            })?;
-        }
+        can_write_all(&schema)?;
         let mut out = TextOutput::new(out, self.compression.unwrap_or(Compression::None))?;
         if self.header {
             let line = self.header_line(&schema);
             out.text().extend_from_slice(&line);
             out.text().push(b'\n');
         }
-        Ok(Box::new(CsvRows {
-            format: self.clone(),
-            out,
-        }))
+        Ok(self.rows(out))
+    }
+
+    fn resume(
+        &self,
+        out: Box<dyn Write + Send>,
+        schema: SchemaRef,
+        bytes: u64,
+        from: &Restored<'_>,
+    ) -> Result<Box<dyn RowsWriter>> {
+        can_write_all(&schema)?;
+        let compression = self.compression.unwrap_or(Compression::None);
+        Ok(self.rows(TextOutput::resume(out, compression, bytes, from)?))
+    }
+}
+
+impl Csv {
+    fn rows(&self, out: TextOutput) -> Box<dyn RowsWriter> {
+        let format = self.clone();
+        Box::new(CsvRows { format, out })
     }
 }
 
@@ -178,6 +190,10 @@ impl RowsWriter for CsvRows {
             self.out.pass_on()?;
         }
         self.out.pass_on_plain()
+    }
+
+    fn save(&mut self, into: &mut dyn Save) -> Result<u64> {
+        self.out.save(into)
     }
 
     fn finish(self: Box<Self>) -> Result<Box<dyn Write + Send>> {

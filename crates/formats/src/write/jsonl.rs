@@ -3,13 +3,14 @@
 use std::io::Write;
 
 use arrow_array::RecordBatch;
-use arrow_schema::SchemaRef;
+use arrow_schema::{Schema, SchemaRef};
 use dataflow_core::Result;
+use dataflow_core::saved::{Restored, Save};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::Compression;
-use super::cells::{Cells, Style, can_write, json_text};
+use super::cells::{Cells, Style, can_write_all, json_text};
 use super::output::TextOutput;
 use crate::{RowsWriter, WriteFormat};
 
@@ -26,21 +27,21 @@ pub struct Jsonl {
 
 impl WriteFormat for Jsonl {
     fn begin(&self, out: Box<dyn Write + Send>, schema: SchemaRef) -> Result<Box<dyn RowsWriter>> {
-        let mut keys = Vec::with_capacity(schema.fields().len());
-        for (i, field) in schema.fields().iter().enumerate() {
-            can_write(field.data_type()).map_err(|e| {
-                let name = field.name();
-                e.help(format!("column `{name}`: leave it out with a `select`"))
-            })?;
-            let mut key = if i > 0 { vec![b','] } else { vec![] };
-            json_text(field.name(), &mut key);
-            key.push(b':');
-            keys.push(key);
-        }
-        Ok(Box::new(JsonRows {
-            keys,
-            out: TextOutput::new(out, self.compression.unwrap_or(Compression::None))?,
-        }))
+        let compression = self.compression.unwrap_or(Compression::None);
+        let out = TextOutput::new(out, compression)?;
+        Ok(Box::new(JsonRows::new(&schema, out)?))
+    }
+
+    fn resume(
+        &self,
+        out: Box<dyn Write + Send>,
+        schema: SchemaRef,
+        bytes: u64,
+        from: &Restored<'_>,
+    ) -> Result<Box<dyn RowsWriter>> {
+        let compression = self.compression.unwrap_or(Compression::None);
+        let out = TextOutput::resume(out, compression, bytes, from)?;
+        Ok(Box::new(JsonRows::new(&schema, out)?))
     }
 }
 
@@ -48,6 +49,23 @@ struct JsonRows {
     /// Each with the comma before and the colon behind it.
     keys: Vec<Vec<u8>>,
     out: TextOutput,
+}
+
+impl JsonRows {
+    fn new(schema: &Schema, out: TextOutput) -> Result<Self> {
+        can_write_all(schema)?;
+        let names = schema.fields().iter().map(|field| field.name());
+        let keys = names.enumerate().map(|(i, name)| {
+            let mut key = if i > 0 { vec![b','] } else { vec![] };
+            json_text(name, &mut key);
+            key.push(b':');
+            key
+        });
+        Ok(Self {
+            keys: keys.collect(),
+            out,
+        })
+    }
 }
 
 impl RowsWriter for JsonRows {
@@ -68,6 +86,10 @@ impl RowsWriter for JsonRows {
             self.out.pass_on()?;
         }
         self.out.pass_on_plain()
+    }
+
+    fn save(&mut self, into: &mut dyn Save) -> Result<u64> {
+        self.out.save(into)
     }
 
     fn finish(self: Box<Self>) -> Result<Box<dyn Write + Send>> {

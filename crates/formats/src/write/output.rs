@@ -1,13 +1,17 @@
 //! Where bytes go: counted, for text in fixed blocks and compressed if that is asked for.
 
 use std::io::{self, Write};
+use std::sync::Arc;
 
 use ::parquet::errors::ParquetError;
+use arrow_array::cast::AsArray;
+use arrow_array::{ArrayRef, BinaryArray, RecordBatch};
 use arrow_schema::ArrowError;
 use dataflow_core::error::Fault;
-use dataflow_core::{Error, Result};
+use dataflow_core::saved::{Restored, Save, Share};
+use dataflow_core::{Batch, Error, Result};
 use flate2::write::GzEncoder;
-use zstd::stream::write::Encoder as ZstdEncoder;
+use zstd::bulk::Compressor;
 
 use super::Compression;
 
@@ -81,8 +85,15 @@ pub(super) fn arrow_failed(error: ArrowError) -> Error {
     }
 }
 
-/// Text is handed on in blocks of this size, so that how rows came does not shape what a compressor makes of them.
-const BLOCK: usize = 64 * 1024;
+/// Plain text is handed on when there is so much of it.
+const BLOCK: usize = 64 << 10;
+
+/// The name of the text that is no whole frame.
+const TEXT: &str = "text";
+
+/// Text of a frame: a compressor's state cannot be written down, so every so often a new one begins. Readers take frames one after
+/// the other for one text.
+const FRAME: usize = 1 << 20;
 
 /// The text of a file that was written with this compression.
 ///
@@ -100,32 +111,94 @@ pub fn decompressed(
 }
 
 enum Encoder {
-    Plain(Counted),
-    Gzip(GzEncoder<Counted>),
-    Zstd(ZstdEncoder<'static, Counted>),
+    Plain,
+    Gzip,
+    Zstd(Compressor<'static>),
+}
+
+impl Encoder {
+    fn new(compression: Compression) -> Result<Self> {
+        Ok(match compression {
+            Compression::None => Self::Plain,
+            Compression::Gzip => Self::Gzip,
+            Compression::Zstd => {
+                let compressor = Compressor::new(zstd::DEFAULT_COMPRESSION_LEVEL);
+                Self::Zstd(compressor.map_err(|e| failed(&e))?)
+            }
+        })
+    }
+
+    /// How much text is handed on at once.
+    fn piece(&self) -> usize {
+        match self {
+            Self::Plain => BLOCK,
+            Self::Gzip | Self::Zstd(_) => FRAME,
+        }
+    }
+
+    /// Writes text, compressed as a frame of its own.
+    fn write(&mut self, text: &[u8], out: &mut Counted) -> io::Result<()> {
+        match self {
+            Self::Plain => out.write_all(text),
+            Self::Gzip => {
+                let mut frame = GzEncoder::new(out, flate2::Compression::default());
+                frame.write_all(text)?;
+                frame.finish().map(|_| ())
+            }
+            Self::Zstd(compressor) => out.write_all(&compressor.compress(text)?),
+        }
+    }
 }
 
 /// Collects text and hands it on.
 pub(super) struct TextOutput {
+    out: Counted,
     encoder: Encoder,
     text: Vec<u8>,
 }
 
 impl TextOutput {
     pub fn new(out: Sink, compression: Compression) -> Result<Self> {
-        let out = Counted::new(out);
-        let encoder = match compression {
-            Compression::None => Encoder::Plain(out),
-            Compression::Gzip => Encoder::Gzip(GzEncoder::new(out, flate2::Compression::default())),
-            Compression::Zstd => {
-                let level = zstd::DEFAULT_COMPRESSION_LEVEL;
-                Encoder::Zstd(ZstdEncoder::new(out, level).map_err(|e| failed(&e))?)
-            }
-        };
+        let encoder = Encoder::new(compression)?;
         Ok(Self {
-            encoder,
+            out: Counted::new(out),
             text: Vec::with_capacity(2 * BLOCK),
+            encoder,
         })
+    }
+
+    /// Goes on behind so many bytes, with the text that was no whole frame then.
+    pub fn resume(
+        out: Sink,
+        compression: Compression,
+        bytes: u64,
+        from: &Restored<'_>,
+    ) -> Result<Self> {
+        let mut output = Self::new(out, compression)?;
+        output.out.bytes = bytes;
+        from.rows(TEXT, Share::Dealt, &mut |batch| {
+            let column = batch.rows().columns().first();
+            let texts = column.and_then(|column| column.as_binary_opt::<i32>());
+            let texts = texts.ok_or_else(|| Error::data("what was saved of a text is none"))?;
+            let texts = texts.iter().flatten();
+            texts.for_each(|text| output.text.extend_from_slice(text));
+            Ok(())
+        })?;
+        Ok(output)
+    }
+
+    /// Hands on what can be, writes down the rest, and says how many bytes count.
+    pub fn save(&mut self, into: &mut dyn Save) -> Result<u64> {
+        self.pass_on_plain()?;
+        self.out.flush().map_err(|e| failed(&e))?;
+        if !self.text.is_empty() {
+            let text: ArrayRef = Arc::new(BinaryArray::from_vec(vec![&self.text]));
+            into.rows(
+                TEXT,
+                Batch::new(RecordBatch::try_from_iter([(TEXT, text)])?),
+            );
+        }
+        Ok(self.bytes())
     }
 
     /// Where to append text; [`TextOutput::pass_on`] from time to time.
@@ -133,24 +206,25 @@ impl TextOutput {
         &mut self.text
     }
 
-    /// Hands on what fills whole blocks.
+    /// Hands on what fills whole pieces.
     pub fn pass_on(&mut self) -> Result<()> {
-        if self.text.len() < BLOCK {
+        let piece = self.encoder.piece();
+        if self.text.len() < piece {
             return Ok(());
         }
         let text = std::mem::take(&mut self.text);
-        let mut blocks = text.chunks_exact(BLOCK);
-        for block in &mut blocks {
-            self.raw(block)?;
+        let mut pieces = text.chunks_exact(piece);
+        for piece in &mut pieces {
+            self.raw(piece)?;
         }
-        self.text.reserve(2 * BLOCK);
-        self.text.extend_from_slice(blocks.remainder());
+        self.text.reserve(piece + BLOCK);
+        self.text.extend_from_slice(pieces.remainder());
         Ok(())
     }
 
     /// Hands on everything where that shapes nothing: text that is not compressed.
     pub fn pass_on_plain(&mut self) -> Result<()> {
-        if !matches!(self.encoder, Encoder::Plain(_)) {
+        if !matches!(self.encoder, Encoder::Plain) {
             return self.pass_on();
         }
         let mut text = std::mem::take(&mut self.text);
@@ -162,43 +236,31 @@ impl TextOutput {
     }
 
     fn raw(&mut self, text: &[u8]) -> Result<()> {
-        match &mut self.encoder {
-            Encoder::Plain(out) => out.write_all(text),
-            Encoder::Gzip(out) => out.write_all(text),
-            Encoder::Zstd(out) => out.write_all(text),
-        }
-        .map_err(|e| failed(&e))
+        let written = self.encoder.write(text, &mut self.out);
+        written.map_err(|e| failed(&e))
     }
 
     pub fn bytes(&self) -> u64 {
-        match &self.encoder {
-            Encoder::Plain(out) => out.bytes(),
-            Encoder::Gzip(out) => out.get_ref().bytes(),
-            Encoder::Zstd(out) => out.get_ref().bytes(),
-        }
+        self.out.bytes()
     }
 
     pub fn memory(&self) -> usize {
         let encoder = match &self.encoder {
-            Encoder::Plain(_) => 0,
-            Encoder::Gzip(_) => 300 << 10,
+            Encoder::Plain => 0,
+            Encoder::Gzip => 300 << 10,
             Encoder::Zstd(_) => 3 << 20,
         };
         self.text.capacity() + encoder
     }
 
     pub fn finish(mut self) -> Result<Sink> {
+        self.pass_on()?;
         let text = std::mem::take(&mut self.text);
-        for block in text.chunks(BLOCK) {
-            self.raw(block)?;
+        // A compressed file without text has a frame that says so.
+        if !text.is_empty() || self.bytes() == 0 {
+            self.raw(&text)?;
         }
-        let out = match self.encoder {
-            Encoder::Plain(out) => Ok(out),
-            Encoder::Gzip(out) => out.finish(),
-            Encoder::Zstd(out) => out.finish(),
-        };
-        let mut out = out.map_err(|e| failed(&e))?;
-        out.flush().map_err(|e| failed(&e))?;
-        Ok(out.into_inner())
+        self.out.flush().map_err(|e| failed(&e))?;
+        Ok(self.out.into_inner())
     }
 }

@@ -9,6 +9,7 @@ use ::parquet::basic::{Compression as Codec, ZstdLevel};
 use ::parquet::file::properties::WriterProperties;
 use arrow_array::{RecordBatch, new_null_array};
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
+use dataflow_core::saved::{Restored, Save};
 use dataflow_core::{Error, Result};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -95,6 +96,16 @@ impl WriteFormat for Parquet {
             group_bytes: 0,
         }))
     }
+
+    fn resume(
+        &self,
+        _: Box<dyn Write + Send>,
+        _: SchemaRef,
+        _: u64,
+        _: &Restored<'_>,
+    ) -> Result<Box<dyn RowsWriter>> {
+        Err(cannot_be_saved())
+    }
 }
 
 /// Names a column that Parquet cannot hold. Some types are refused only when values come, so one null is tried.
@@ -161,6 +172,10 @@ impl RowsWriter for ParquetRows {
         })
     }
 
+    fn save(&mut self, _: &mut dyn Save) -> Result<u64> {
+        Err(cannot_be_saved())
+    }
+
     fn finish(mut self: Box<Self>) -> Result<Sink> {
         let (writer, group_bytes) = (&mut self.writer, &mut self.group_bytes);
         self.blocks
@@ -177,4 +192,9 @@ impl RowsWriter for ParquetRows {
     fn memory(&self) -> usize {
         self.writer.memory_size() + self.blocks.memory()
     }
+}
+
+fn cannot_be_saved() -> dataflow_core::Error {
+    dataflow_core::Error::resource("such a file cannot be stopped and gone on with yet")
+        .help("write `csv`, or leave `[state]` out")
 }

@@ -1,15 +1,18 @@
 //! A file that is not there until it is complete: written under a hidden name beside it, renamed at the end.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use dataflow_core::{Error, Result};
+use serde::{Deserialize, Serialize};
 use tempfile::TempPath;
+use xxhash_rust::xxh3::xxh3_64;
 
 use super::IfExists;
 
-/// A file to be. Dropped before [`Target::commit`] it leaves nothing behind.
+/// A file to be. Dropped before [`Target::commit`] it leaves nothing behind, unless it was saved: then the hidden file stays for the run
+/// that goes on with it.
 pub(super) struct Target {
     /// As people know it.
     path: String,
@@ -29,6 +32,17 @@ enum State {
     /// A device or a pipe: written as it goes.
     Direct(File),
     Gone,
+}
+
+/// Where a file is that is not complete, for the run that goes on with it.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Saved {
+    /// The hidden file, in the folder of the file.
+    hidden: String,
+    /// What counts of it.
+    pub bytes: u64,
+    /// Checksums of the first and of the last of these bytes.
+    ends: [u64; 2],
 }
 
 impl Target {
@@ -61,6 +75,107 @@ impl Target {
         target.sweep();
         target.begin()?;
         Ok(target)
+    }
+
+    /// Goes on with a file that an earlier run has saved. What came behind that is cut off.
+    pub fn resume(path: &str, if_exists: IfExists, saved: &Saved) -> Result<Self> {
+        let mut target = Self {
+            path: path.to_string(),
+            place: followed(Path::new(path)),
+            if_exists,
+            state: State::Gone,
+            folders: Vec::new(),
+        };
+        let hidden = target.folder().join(&saved.hidden);
+        match OpenOptions::new().read(true).write(true).open(&hidden) {
+            Ok(file) => target.go_on(file, &hidden, saved)?,
+            Err(e) if e.kind() == io::ErrorKind::NotFound => target.begin_as_before(saved)?,
+            Err(e) => return Err(Error::io("open", hidden.display(), &e)),
+        }
+        target.sweep();
+        Ok(target)
+    }
+
+    fn go_on(&mut self, mut file: File, hidden: &Path, saved: &Saved) -> Result<()> {
+        if self.if_exists == IfExists::Fail && self.place.exists() {
+            return Err(exists(&self.path));
+        }
+        // Where locks are not supported, the file is merely not protected from others.
+        if let Err(TryLockError::WouldBlock) = file.try_lock() {
+            return Err(Error::resource("another run is writing this file")
+                .file(hidden.display().to_string()));
+        }
+        let failed = |e: io::Error| Error::io("go on with", hidden.display(), &e);
+        if !is_of(&mut file, saved).map_err(failed)? {
+            return Err(lost("this is not what the earlier run wrote", hidden));
+        }
+        file.set_len(saved.bytes).map_err(failed)?;
+        file.seek(SeekFrom::Start(saved.bytes)).map_err(failed)?;
+        let mut path = TempPath::try_from_path(hidden).map_err(failed)?;
+        path.disable_cleanup(true);
+        self.state = State::Open(file, path);
+        Ok(())
+    }
+
+    /// Begins with the bytes of the complete file: the run that was saved has given it its name since.
+    fn begin_as_before(&mut self, saved: &Saved) -> Result<()> {
+        let failed = |e: io::Error| Error::io("go on with", self.place.display(), &e);
+        let mut complete = match File::open(&self.place) {
+            Ok(file) => file,
+            Err(e) if e.kind() == io::ErrorKind::NotFound => {
+                let hidden = self.folder().join(&saved.hidden);
+                return Err(lost("what the earlier run wrote is gone", &hidden));
+            }
+            Err(e) => return Err(failed(e)),
+        };
+        if !is_of(&mut complete, saved).map_err(failed)? {
+            let message = "this is not what the earlier run wrote";
+            return Err(lost(message, &self.place));
+        }
+        complete.seek(SeekFrom::Start(0)).map_err(failed)?;
+        self.begin()?;
+        let mut out = self.output()?;
+        let copied = io::copy(&mut complete.take(saved.bytes), &mut out);
+        copied.map_err(|e| Error::io("write", &self.path, &e))?;
+        if saved.bytes > 0 {
+            // The file that exists is this one.
+            self.if_exists = IfExists::Replace;
+        }
+        Ok(())
+    }
+
+    /// How many bytes have been written; none where that cannot be told, since it is no file.
+    pub fn length(&self) -> Result<Option<u64>> {
+        let State::Open(file, _) = &self.state else {
+            return Ok(None);
+        };
+        let found = file.metadata();
+        let found = found.map_err(|e| Error::io("write", &self.path, &e))?;
+        Ok(Some(found.len()))
+    }
+
+    /// Makes the first `bytes` bytes durable and lets the hidden file stay. None where it is no file.
+    pub fn save(&mut self, bytes: u64) -> Result<Option<Saved>> {
+        let folder = self.folder();
+        let State::Open(file, path) = &mut self.state else {
+            return Ok(None);
+        };
+        let failed = |e: io::Error| Error::io("write", &self.path, &e);
+        file.flush().map_err(failed)?;
+        file.sync_data().map_err(failed)?;
+        path.disable_cleanup(true);
+        sync_folder(&folder);
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let hidden = name.into_owned();
+        let at = file.stream_position().map_err(failed)?;
+        let ends = ends(file, bytes).map_err(failed)?;
+        // Whoever writes shares the position.
+        file.seek(SeekFrom::Start(at)).map_err(failed)?;
+        Ok(Some(Saved {
+            hidden,
+            bytes,
+            ends,
+        }))
     }
 
     fn folder(&self) -> PathBuf {
@@ -226,6 +341,32 @@ impl Drop for Target {
             let _ = fs::remove_dir(folder); // only if it is empty
         }
     }
+}
+
+/// So many bytes at each end tell whether a file is the one that was saved.
+const END: u64 = 64 << 10;
+
+fn ends(file: &mut File, bytes: u64) -> io::Result<[u64; 2]> {
+    let length = bytes.min(END);
+    let mut sum = |start: u64| -> io::Result<u64> {
+        let mut read = vec![0; length as usize];
+        file.seek(SeekFrom::Start(start))?;
+        file.read_exact(&mut read)?;
+        Ok(xxh3_64(&read))
+    };
+    Ok([sum(0)?, sum(bytes - length)?])
+}
+
+/// Whether a file begins with what was saved.
+fn is_of(file: &mut File, saved: &Saved) -> io::Result<bool> {
+    let long_enough = file.metadata()?.len() >= saved.bytes;
+    Ok(long_enough && ends(file, saved.bytes)? == saved.ends)
+}
+
+fn lost(message: &str, file: &Path) -> Error {
+    Error::resource(format!("cannot go on: {message}"))
+        .file(file.display().to_string())
+        .help("start anew with `--fresh`")
 }
 
 const PARTIAL: &str = ".partial";

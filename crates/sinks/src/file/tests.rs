@@ -146,10 +146,10 @@ fn what_exists_is_replaced_kept_or_continued() {
     let path = folder.path("x.csv");
     let text = || fs::read_to_string(&path).expect("there");
     fs::write(&path, "old").expect("writes");
-    let failed = build(&[("path", &path), ("if_exists", "fail")])
+    let failed = open(&[("path", &path), ("if_exists", "fail")])
         .err()
         .expect("exists");
-    assert!(failed[0].0.contains("exists already"), "{failed:?}");
+    assert!(failed.to_string().contains("exists already"), "{failed}");
     assert_eq!(text(), "old");
 
     run(&[("path", &path)], &[batch(1)]).expect("runs");

@@ -1,0 +1,305 @@
+//! Tests of going on with what a run that was killed has written.
+
+use std::fs::{self, OpenOptions};
+use std::io::Write as _;
+
+use arrow_array::RecordBatch;
+use dataflow_core::saved::{Parts, Saved};
+use dataflow_core::stage::{Spill, SpillWriter, Spilled};
+use dataflow_formats::write::{Compression, Csv, Format, Jsonl};
+
+use super::testing::{Folder, context, rows};
+use super::*;
+
+/// What one writer saved. Rows come in other batches than they were given in.
+struct Held(Saved);
+
+impl Parts for Held {
+    fn workers(&self) -> usize {
+        1
+    }
+
+    fn value(&self, _: usize, name: &str) -> Result<Option<serde_json::Value>> {
+        Ok(self.0.values.get(name).cloned())
+    }
+
+    fn rows(&self, _: usize, name: &str, each: &mut dyn FnMut(Batch) -> Result<()>) -> Result<()> {
+        for batch in self.0.rows.get(name).into_iter().flatten() {
+            let half = batch.len() / 2;
+            each(batch.slice(0, half))?;
+            each(batch.slice(half, batch.len() - half))?;
+        }
+        Ok(())
+    }
+
+    fn runs(&self, _: usize, _: &str) -> Result<Vec<(Arc<dyn Spilled>, u64)>> {
+        Ok(Vec::new())
+    }
+}
+
+struct NoSpill;
+
+impl Spill for NoSpill {
+    fn begin(&self, _: &str, _: SchemaRef) -> Result<Box<dyn SpillWriter>> {
+        Err(Error::internal("there is nothing to spill"))
+    }
+}
+
+fn save(writer: &mut dyn Writer) -> Held {
+    let mut saved = Saved::default();
+    writer.save(&mut saved).expect("saves");
+    Held(saved)
+}
+
+fn resume(sink: &dyn Sink, from: &Held) -> Result<Box<dyn Writer>> {
+    let from = Restored::new(from, (0, 1), Arc::new(NoSpill), "out".into());
+    sink.resume(&context().0, &from)
+}
+
+fn open(sink: &dyn Sink) -> Box<dyn Writer> {
+    sink.open(&context().0).expect("opens")
+}
+
+fn sink(path: &str, format: &Format, if_exists: IfExists, schema: SchemaRef) -> FileSink {
+    FileSink {
+        path: path.into(),
+        format: format.clone(),
+        if_exists,
+        schema,
+        pattern: None,
+    }
+}
+
+fn complete(mut writer: Box<dyn Writer>) -> Receipt {
+    let receipt = writer.prepare().expect("prepares");
+    writer.commit().expect("commits");
+    receipt
+}
+
+/// Numbers that look random.
+struct Dice(u64);
+
+impl Dice {
+    fn below(&mut self, limit: usize) -> usize {
+        self.0 = self
+            .0
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1);
+        ((self.0 >> 33) % limit as u64) as usize
+    }
+
+    fn one_in(&mut self, n: usize) -> bool {
+        self.below(n) == 0
+    }
+}
+
+/// Writes some of the rows from `at`, and tells where it is then.
+fn write_some(
+    writer: &mut dyn Writer,
+    rows: &RecordBatch,
+    at: usize,
+    most: usize,
+    dice: &mut Dice,
+) -> usize {
+    let length = (1 + dice.below(most)).min(rows.num_rows() - at);
+    let batch = Batch::new(rows.slice(at, length));
+    writer.write(&batch).expect("writes");
+    at + length
+}
+
+/// The hidden files of a folder.
+fn hidden(folder: &Folder) -> Vec<String> {
+    let names = folder.list().into_iter();
+    names.filter(|name| name.contains(".partial")).collect()
+}
+
+/// Writes all rows, killed and gone on with every now and then.
+fn write_with_kills(sink: &dyn Sink, folder: &Folder, rows: &RecordBatch, most: usize, seed: u64) {
+    let mut dice = Dice(seed);
+    let mut writer = open(sink);
+    let mut at = 0;
+    let mut first = true;
+    while at < rows.num_rows() {
+        if first && dice.one_in(2) || dice.one_in(4) {
+            if dice.one_in(3) {
+                save(writer.as_mut());
+            }
+            let saved = save(writer.as_mut());
+            let mut unsaved = at;
+            while unsaved < rows.num_rows() && !dice.one_in(3) {
+                unsaved = write_some(writer.as_mut(), rows, unsaved, most, &mut dice);
+            }
+            if unsaved == rows.num_rows() && dice.one_in(2) {
+                writer.prepare().expect("prepares");
+            }
+            drop(writer);
+            let kept = hidden(folder);
+            assert_eq!(kept.len(), 1, "{kept:?}");
+            if dice.one_in(2) {
+                let path = folder.path(&kept[0]);
+                let file = OpenOptions::new().append(true).open(path);
+                file.expect("there").write_all(b"garbage").expect("writes");
+            }
+            writer = resume(sink, &saved).expect("goes on");
+        }
+        first = false;
+        at = write_some(writer.as_mut(), rows, at, most, &mut dice);
+    }
+    let receipt = complete(writer);
+    assert_eq!(receipt.rows, rows.num_rows() as u64);
+}
+
+/// The formats, and how many rows show what there is to see.
+fn formats() -> Vec<(&'static str, Format, usize)> {
+    let csv = |compression| {
+        Format::Csv(Csv {
+            compression,
+            ..Csv::default()
+        })
+    };
+    let lines = |compression| Format::Jsonl(Jsonl { compression });
+    vec![
+        ("x.csv", csv(None), 20_000),
+        ("x.jsonl", lines(None), 20_000),
+        ("x.csv.gz", csv(Some(Compression::Gzip)), 120_000),
+        ("x.jsonl.zst", lines(Some(Compression::Zstd)), 80_000),
+    ]
+}
+
+#[test]
+fn killed_writers_make_the_same_bytes() {
+    for (name, format, count) in formats() {
+        let folder = Folder::new();
+        let path = folder.path(name);
+        let rows = rows(count);
+        let sink = sink(&path, &format, IfExists::Replace, rows.schema());
+        let mut writer = open(&sink);
+        writer.write(&Batch::new(rows.clone())).expect("writes");
+        complete(writer);
+        let expected = fs::read(&path).expect("there");
+        for (seed, most) in [(1, 10), (2, 3_000), (3, 3_000), (4, count / 2), (5, count)] {
+            // A few rows at a time take long; what is to be seen there is at the start.
+            let rows = if most < 100 {
+                rows.slice(0, 300)
+            } else {
+                rows.clone()
+            };
+            write_with_kills(&sink, &folder, &rows, most, seed);
+            assert_eq!(folder.list(), [name], "{seed}");
+            if most >= 100 {
+                let found = fs::read(&path).expect("there");
+                assert!(found == expected, "{name} {seed} {most}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_complete_file_is_gone_on_with() {
+    for (name, format, count) in formats() {
+        let folder = Folder::new();
+        let path = folder.path(name);
+        let rows = rows(count);
+        for if_exists in [IfExists::Replace, IfExists::Fail] {
+            let sink = sink(&path, &format, if_exists, rows.schema());
+            let mut writer = open(&sink);
+            let at = count / 3 * 2;
+            writer
+                .write(&Batch::new(rows.slice(0, at)))
+                .expect("writes");
+            let saved = save(writer.as_mut());
+            let rest = Batch::new(rows.slice(at, count - at));
+            writer.write(&rest).expect("writes");
+            complete(writer);
+            let expected = fs::read(&path).expect("there");
+            assert_eq!(folder.list(), [name]);
+            for _ in 0..2 {
+                let mut writer = resume(&sink, &saved).expect("goes on");
+                writer.write(&rest).expect("writes");
+                complete(writer);
+                assert!(fs::read(&path).expect("there") == expected, "{name}");
+                assert_eq!(folder.list(), [name]);
+            }
+            fs::write(&path, "another file that is long enough ".repeat(1 << 18)).expect("writes");
+            let error = resume(&sink, &saved).err().expect("another file");
+            assert!(error.to_string().contains("not what the earlier run wrote"));
+            assert_eq!(error.helps(), Some("start anew with `--fresh`"));
+            fs::remove_file(&path).expect("there");
+            let error = resume(&sink, &saved).err().expect("no file");
+            assert!(error.to_string().contains("is gone"), "{error}");
+        }
+    }
+}
+
+#[test]
+fn rows_are_added_once() {
+    for (name, format, count) in formats() {
+        if !format.appends() {
+            continue;
+        }
+        let folder = Folder::new();
+        let path = folder.path(name);
+        let rows = rows(count);
+        let first = sink(&path, &format, IfExists::Replace, rows.schema());
+        let mut writer = open(&first);
+        writer
+            .write(&Batch::new(rows.slice(0, 1_000)))
+            .expect("writes");
+        complete(writer);
+        let before = fs::read(&path).expect("there");
+        let sink = sink(&path, &format, IfExists::Append, rows.schema());
+        let mut writer = open(&sink);
+        writer.write(&Batch::new(rows.clone())).expect("writes");
+        complete(writer);
+        let expected = fs::read(&path).expect("there");
+        for seed in 6..9 {
+            fs::write(&path, &before).expect("writes");
+            write_with_kills(&sink, &folder, &rows, 3_000, seed);
+            assert!(fs::read(&path).expect("there") == expected, "{name} {seed}");
+            assert_eq!(folder.list(), [name]);
+        }
+    }
+}
+
+#[test]
+fn what_is_gone_or_short_is_told_and_what_others_left_is_swept() {
+    let folder = Folder::new();
+    let path = folder.path("x.csv");
+    let rows = rows(1_000);
+    let sink = sink(
+        &path,
+        &Format::Csv(Csv::default()),
+        IfExists::Replace,
+        rows.schema(),
+    );
+    let mut writer = open(&sink);
+    writer.write(&Batch::new(rows.clone())).expect("writes");
+    let saved = save(writer.as_mut());
+    let error = resume(&sink, &saved).err().expect("being written");
+    assert!(error.to_string().contains("another run"), "{error}");
+    drop(writer);
+    let kept = hidden(&folder).remove(0);
+
+    fs::write(folder.path(".x.csv.abcd1234.partial"), "left").expect("writes");
+    drop(resume(&sink, &saved).expect("goes on"));
+    assert_eq!(folder.list(), [kept.clone()]);
+
+    let file = OpenOptions::new().write(true).open(folder.path(&kept));
+    file.expect("there").set_len(100).expect("cuts");
+    let error = resume(&sink, &saved).err().expect("too short");
+    assert!(
+        error.in_file().is_some_and(|file| file.ends_with(&kept)),
+        "{error}"
+    );
+    fs::remove_file(folder.path(&kept)).expect("there");
+    let error = resume(&sink, &saved).err().expect("gone");
+    assert!(
+        error.in_file().is_some_and(|file| file.ends_with(&kept)),
+        "{error}"
+    );
+
+    drop(save(open(&sink).as_mut()));
+    assert_eq!(hidden(&folder).len(), 1);
+    complete(open(&sink));
+    assert_eq!(folder.list(), ["x.csv"], "a run that starts anew sweeps it");
+}
