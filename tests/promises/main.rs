@@ -8,6 +8,7 @@ mod guide;
 mod hygiene;
 mod idle;
 mod joins;
+mod killed;
 mod library;
 mod memory;
 mod panic;

@@ -126,7 +126,7 @@ const OUTPUTS: [&str; 20] = [
     "once.late",
 ];
 
-fn pipeline() -> String {
+pub(crate) fn pipeline() -> String {
     let mut text = TRANSFORMS.to_string();
     for output in OUTPUTS {
         let id = output.replace('.', "_");

@@ -450,6 +450,16 @@ fn all_same(inputs: &[Input], body: &str, memories: &[&'static str]) {
     }
 }
 
+/// Every transform over rows of a CSV file, written as JSON lines.
+pub(crate) fn transforms(folder: &Path, rows: &[data::Row]) -> String {
+    let path = folder.join("rows.csv");
+    data::write_csv(&path, rows);
+    let outputs = [&TRANSFORM_OUTPUTS[..], &JOIN_OUTPUTS].concat();
+    let second = file_source("second", &path, TYPES);
+    let first = file_source("rows", &path, TYPES);
+    [&first, &second, TRANSFORMS, JOINS].concat() + &sinks(&outputs, &["jsonl"])
+}
+
 #[test]
 fn every_transform_writes_the_same_from_text() {
     let rows = Rows::new(&data::rows(1500));

@@ -111,7 +111,7 @@ const WINDOWS: [(&str, &str); 11] = [
 
 /// Aggregations over every window, with calls that mind no order and with calls that do, by device and over all; a window of
 /// windows; and files of what they give and of what is late.
-fn windows() -> String {
+pub(crate) fn windows() -> String {
     let mut text = String::from(
         "[transforms.plausible]\ntype = \"filter\"\ninputs = [\"readings\"]\nwhere = \"x < 990\"\n\
          [transforms.parity]\ntype = \"select\"\ninputs = [\"plausible\"]\ncompute.odd = \"x % 2\"\n",

@@ -34,7 +34,7 @@ const JOINS: [(&str, &str); 7] = [
 ];
 
 /// Two sources of readings, every join of them, windows of what was joined, and files of all.
-fn joins(main: &str, table: &str, lateness: &str) -> String {
+pub(crate) fn joins(main: &str, table: &str, lateness: &str) -> String {
     let mut text = String::from("params = { out = \"\" }\n");
     let mut outputs = Vec::new();
     for (id, path) in [("main", main), ("other", table)] {

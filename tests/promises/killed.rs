@@ -1,0 +1,148 @@
+//! Runs that are killed at any moment: what others write that go on from there, on other workers and with other batches, is
+//! what an undisturbed run writes, byte for byte.
+
+use std::path::Path;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use crate::data::{self, Numbers};
+use crate::program;
+use crate::sameness;
+use crate::time::{files, readings, write};
+
+/// Longer than any run takes.
+const LIMIT: Duration = Duration::from_secs(120);
+
+/// After so many kills a run is let go on to its end.
+const MOST_KILLS: u32 = 6;
+
+/// Runs a pipeline to its end, or kills it after some time. Returns what it said, if it ended.
+fn attempt(folder: &Path, numbers: &mut Numbers, kill_within: Option<Duration>) -> Option<String> {
+    let workers = (1 + numbers.below(3)).to_string();
+    let batch_rows = [7, 300, 8192][numbers.below(3) as usize];
+    let mut command = program::dataflow();
+    command
+        .current_dir(folder)
+        .args(["run", "pipeline.toml", "--workers", &workers])
+        .args(["--set", &format!("engine.batch_rows={batch_rows}")]);
+    let Some(within) = kill_within else {
+        let outcome = program::finish(command, LIMIT).expect_code(0);
+        return Some(outcome.stderr);
+    };
+    let child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn();
+    let mut child = child.expect("starts");
+    let until = Instant::now() + Duration::from_micros(numbers.below(within.as_micros() as u64));
+    while Instant::now() < until {
+        if let Some(status) = child.try_wait().expect("known") {
+            assert!(status.success(), "{status}");
+            return Some(String::new());
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    // SIGKILL: nothing can be tidied up.
+    child.kill().expect("killed");
+    child.wait().expect("gone");
+    None
+}
+
+fn written(folder: &Path) -> Vec<(String, Vec<u8>)> {
+    let names = program::files(folder).into_iter();
+    let read = |name: String| {
+        let bytes = std::fs::read(folder.join(&name)).expect("readable");
+        (name, bytes)
+    };
+    names.map(read).collect()
+}
+
+/// Kills runs of a pipeline and lets others go on, several times over.
+fn survives(text: &str, seed: u64, rounds: usize) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let pipeline = folder.path().join("pipeline.toml");
+    let text = text.replace("params = { out = \"\" }\n", "");
+    let mut numbers = Numbers::new(seed);
+    std::fs::write(&pipeline, text.replace("${out}", "undisturbed")).expect("written");
+    let began = Instant::now();
+    attempt(folder.path(), &mut numbers, None);
+    let took = began.elapsed();
+    let expected = written(&folder.path().join("undisturbed"));
+    let state = "[state]\ndir = \"state\"\nevery = \"1ms\"\n";
+    std::fs::write(
+        &pipeline,
+        state.to_string() + &text.replace("${out}", "killed"),
+    )
+    .expect("written");
+    let (mut kills, mut gone_on) = (0, 0);
+    for _ in 0..rounds {
+        for name in ["state", "killed"] {
+            let _ = std::fs::remove_dir_all(folder.path().join(name));
+        }
+        let mut left = MOST_KILLS;
+        let said = loop {
+            match attempt(folder.path(), &mut numbers, (left > 0).then_some(took)) {
+                Some(said) => break said,
+                None => (kills, left) = (kills + 1, left - 1),
+            }
+        };
+        gone_on += usize::from(said.contains("goes on from snapshot"));
+        let found = written(&folder.path().join("killed"));
+        let names = |files: &[(String, Vec<u8>)]| -> Vec<String> {
+            files.iter().map(|(name, _)| name.clone()).collect()
+        };
+        assert_eq!(names(&found), names(&expected), "nothing else is left");
+        for ((name, found), (_, expected)) in found.iter().zip(&expected) {
+            assert!(
+                found == expected,
+                "{name} differs after a kill: {} bytes, {} bytes",
+                found.len(),
+                expected.len()
+            );
+        }
+    }
+    println!("{kills} kills, {gone_on} of {rounds} ends went on from a snapshot");
+    assert!(kills > 0 && gone_on > 0);
+}
+
+#[test]
+fn every_transform_survives_kills() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let rows = data::rows(30_000);
+    survives(&sameness::transforms(folder.path(), &rows), 1, 3);
+}
+
+#[test]
+fn every_window_survives_kills() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let rows = readings(20_000, 5, 60);
+    write(
+        folder.path(),
+        &files(&rows, |at, _| format!("{}.csv", at % 3)),
+    );
+    let text = crate::time::source(folder.path(), "20s", "") + &crate::time::windows();
+    survives(&text, 2, 3);
+}
+
+#[test]
+fn transforms_over_time_survive_kills() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let rows = readings(20_000, 5, 60);
+    write(
+        folder.path(),
+        &files(&rows, |at, _| format!("{}.csv", at % 3)),
+    );
+    let text = crate::time::source(folder.path(), "20s", "") + &crate::row_time::pipeline();
+    survives(&text, 3, 3);
+}
+
+#[test]
+fn joins_over_time_survive_kills() {
+    let folders = [(); 2].map(|()| tempfile::tempdir().expect("a folder"));
+    for (folder, rows) in folders.iter().zip([20_000, 15_000]) {
+        let rows = readings(rows, 5, 50);
+        write(
+            folder.path(),
+            &files(&rows, |at, _| format!("{}.csv", at % 3)),
+        );
+    }
+    let paths = folders.each_ref().map(|f| f.path().display().to_string());
+    survives(&crate::time_joins::joins(&paths[0], &paths[1], "20s"), 4, 3);
+}
