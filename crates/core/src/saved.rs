@@ -14,6 +14,9 @@ use crate::order::{owner, shard};
 use crate::stage::{Spill, Spilled};
 use crate::{Batch, Result};
 
+/// A run on disk, and how many of its rows have been taken.
+pub type Taken = (Arc<dyn Spilled>, u64);
+
 /// Where a stage writes what it holds.
 pub trait Save {
     /// A small value.
@@ -34,8 +37,8 @@ pub struct Saved {
     pub values: BTreeMap<&'static str, Value>,
     /// Rows by name.
     pub rows: BTreeMap<&'static str, Vec<Batch>>,
-    /// Runs by name, each with how many rows of it have been taken.
-    pub runs: BTreeMap<&'static str, Vec<(Arc<dyn Spilled>, u64)>>,
+    /// Runs by name.
+    pub runs: BTreeMap<&'static str, Vec<Taken>>,
 }
 
 impl Saved {
@@ -95,7 +98,7 @@ pub trait Parts {
     ///
     /// # Errors
     /// When they cannot be found.
-    fn runs(&self, worker: usize, name: &str) -> Result<Vec<(Arc<dyn Spilled>, u64)>>;
+    fn runs(&self, worker: usize, name: &str) -> Result<Vec<Taken>>;
 }
 
 /// The hash of the key of each row, by which rows find their owner.
@@ -216,7 +219,7 @@ impl<'a> Restored<'a> {
     ///
     /// # Errors
     /// When they cannot be read, or written anew.
-    pub fn runs(&self, name: &str, share: Share<'_>) -> Result<Vec<(Arc<dyn Spilled>, u64)>> {
+    pub fn runs(&self, name: &str, share: Share<'_>) -> Result<Vec<Taken>> {
         let mut runs = Vec::new();
         for earlier in self.of(share) {
             for (run, from) in self.parts.runs(earlier, name)? {

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use dataflow_core::saved::{Parts, Restored, Saved};
-use dataflow_core::stage::{BadRow, BadRows, Spilled};
+use dataflow_core::saved::{Parts, Restored, Saved, Taken};
+use dataflow_core::stage::{BadRow, BadRows};
 use dataflow_core::time::Instant;
 use dataflow_core::{Batch, Flow, Gauge, Output, Result, Stage};
 
@@ -237,7 +237,7 @@ impl Parts for InMemory {
         batches.cloned().try_for_each(each)
     }
 
-    fn runs(&self, worker: usize, name: &str) -> Result<Vec<(Arc<dyn Spilled>, u64)>> {
+    fn runs(&self, worker: usize, name: &str) -> Result<Vec<Taken>> {
         Ok(self.0[worker].runs.get(name).cloned().unwrap_or_default())
     }
 }

@@ -43,7 +43,14 @@ pub(crate) fn largest(from: &Restored<'_>, name: &str) -> Result<Option<i64>> {
     Ok(numbers(from, name)?.into_iter().max())
 }
 
-/// The least of them.
+/// The sum of the numbers that the earlier workers saved for which this one stands in.
+pub(crate) fn dealt_sum(from: &Restored<'_>, name: &str) -> Result<u64> {
+    let dealt = from.dealt_values(name)?;
+    let numbers = dealt.iter().filter_map(Value::as_u64);
+    Ok(numbers.fold(0, u64::saturating_add))
+}
+
+/// The least of the numbers that the earlier workers saved under a name.
 pub(crate) fn least(from: &Restored<'_>, name: &str) -> Result<Option<i64>> {
     Ok(numbers(from, name)?.into_iter().min())
 }

@@ -1,24 +1,19 @@
 //! Windows that follow from the rows of each key: sessions, counts and changes. Row after row, in order, it is decided which
 //! windows a row belongs to and which are over.
 
+pub(super) mod saved;
+
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
 use std::sync::Arc;
 
-use arrow_array::cast::AsArray;
-use arrow_array::types::Int64Type;
-use arrow_array::{Array, ArrayRef, BinaryArray, Int64Array};
+use arrow_array::BinaryArray;
 use arrow_schema::{DataType, Field, FieldRef};
-use dataflow_core::saved::Save;
+use dataflow_core::Place;
 use dataflow_core::time::Instant;
 use dataflow_core::window::Lookback;
-use dataflow_core::{Batch, Place, Result};
 
 use super::window::Windowed;
-use crate::saved::PIECE;
-
-/// The name under which keys are saved.
-pub(super) const KEYS: &str = "keys";
 
 /// How the rows of a key are cut.
 #[derive(Clone, Debug)]
@@ -313,121 +308,11 @@ impl Windows {
             .collect()
     }
 
-    /// Writes down what is remembered of keys: `keyed` puts their columns before others.
-    pub(super) fn save_keys(
-        &self,
-        keyed: &dyn Fn(&[u32], Vec<ArrayRef>) -> Result<Batch>,
-        into: &mut dyn Save,
-    ) -> Result<()> {
-        if !matches!(self.kind, Kind::Count { .. } | Kind::Change { .. }) {
-            return Ok(());
-        }
-        let all: Vec<u32> = (0..self.keys.len() as u32).collect();
-        for some in all.chunks(PIECE) {
-            let each = || some.iter().map(|key| &self.keys[*key as usize]);
-            let rows = Int64Array::from_iter_values(each().map(|key| key.rows as i64));
-            let values: BinaryArray = each().map(|key| key.value.as_deref()).collect();
-            let columns: Vec<ArrayRef> = vec![Arc::new(rows), Arc::new(values)];
-            into.rows(KEYS, keyed(some, columns)?);
-        }
-        Ok(())
-    }
-
-    /// Goes on with what was remembered of keys.
-    pub(super) fn restore_keys(&mut self, keys: &[u32], columns: &[ArrayRef]) {
-        self.know(keys);
-        let (rows, values) = (&columns[0], columns[1].as_binary::<i32>());
-        let rows = rows.as_primitive::<Int64Type>().values();
-        for (row, key) in keys.iter().enumerate() {
-            let key = &mut self.keys[*key as usize];
-            key.rows = rows[row] as u64;
-            key.value = values.is_valid(row).then(|| Box::from(values.value(row)));
-        }
-    }
-
-    /// The windows that have not left.
-    pub(super) fn staying(&self) -> Vec<u32> {
-        let all = 0..self.list.len() as u32;
-        all.filter(|window| self.list[*window as usize].state != State::Left)
-            .collect()
-    }
-
-    /// What is known of windows besides their keys and summaries, a column each.
-    pub(super) fn columns(&self, windows: &[u32]) -> Vec<ArrayRef> {
-        let each = || windows.iter().map(|window| &self.list[*window as usize]);
-        let over = |window: &Window| match window.state {
-            State::Over(at, complete) => (Some(at), complete),
-            State::Open | State::Left => (None, false),
-        };
-        let numbers = |of: &dyn Fn(&Window) -> Option<i64>| -> ArrayRef {
-            Arc::new(each().map(of).collect::<Int64Array>())
-        };
-        let file = i64::from(self.file);
-        vec![
-            numbers(&|window| Some(window.number as i64)),
-            numbers(&|window| Some(window.first)),
-            numbers(&|window| Some(window.last)),
-            numbers(&|window| Some(window.rows as i64)),
-            numbers(&|_| Some(file)),
-            numbers(&|window| over(window).0),
-            numbers(&|window| Some(i64::from(over(window).1))),
-        ]
-    }
-
-    /// So many columns are known of windows.
-    pub(super) const COLUMNS: usize = 7;
-
-    /// Goes on behind the rows of a file.
-    pub(super) fn go_on_in(&mut self, file: u32) {
-        self.file = file;
-    }
-
-    /// Goes on with windows of which this is known. Returns their numbers.
-    pub(super) fn restore(&mut self, keys: &[u32], columns: &[ArrayRef]) -> Vec<u32> {
-        self.know(keys);
-        let numbers = |at: usize| columns[at].as_primitive::<Int64Type>();
-        let first = self.list.len() as u32;
-        for (row, key) in keys.iter().enumerate() {
-            let window = self.list.len() as u32;
-            let (file, over) = (numbers(4).value(row), numbers(5));
-            let state = match over.is_valid(row) {
-                true => State::Over(over.value(row), numbers(6).value(row) != 0),
-                // Another worker has met a later file, so all rows of this one have come.
-                false if file < i64::from(self.file) => State::Over(file, true),
-                false => State::Open,
-            };
-            self.list.push(Window {
-                key: *key,
-                number: numbers(0).value(row) as u64,
-                first: numbers(1).value(row),
-                last: numbers(2).value(row),
-                rows: numbers(3).value(row) as u64,
-                stayed: false,
-                state,
-            });
-            if state != State::Open {
-                self.over.push(window);
-                continue;
-            }
-            self.keys[*key as usize].open.push_back(window);
-            if let Kind::Session { gap } = self.kind {
-                let until = numbers(2).value(row).saturating_add(gap).saturating_add(1);
-                self.timers.push(Reverse((until, window)));
-            }
-        }
-        (first..self.list.len() as u32).collect()
-    }
-
     /// Makes room for keys.
     fn know(&mut self, keys: &[u32]) {
         let most = keys.iter().max().map_or(0, |key| *key as usize + 1);
         self.keys
             .resize_with(most.max(self.keys.len()), Key::default);
-    }
-
-    /// The file that rows came from last.
-    pub(super) fn last_file(&self) -> u32 {
-        self.file
     }
 
     /// How far the windows that leave from now on are complete: none of them has its last row earlier.

@@ -13,8 +13,9 @@ use dataflow_core::{Batch, Flow, Output, Result, Stage, StageContext};
 
 use super::groups::Groups;
 use super::passing::Passing;
-use super::work::{GROUPS, Rows, Work};
+use super::work::{GROUPS, Rows, TAKEN_IN, Work};
 use crate::calls::States;
+use crate::saved::dealt_sum;
 use dataflow_core::external::piece_rows;
 
 /// With more groups than this, and bytes, the table has left the cache: a group is better kept once, by its owner, than
@@ -188,18 +189,18 @@ impl Stage for Partial {
 
     fn save(&mut self, into: &mut dyn Save) -> Result<()> {
         let all: Vec<u32> = (0..self.groups.len() as u32).collect();
+        into.value(TAKEN_IN, self.rows.into());
         self.work.save((&self.groups, &self.states), &all, into)
     }
 
     fn restore(&mut self, from: &Restored<'_>) -> Result<()> {
-        // These groups are parts, which are merged where their keys are owned, whoever sends them. How well reducing has paid
-        // is not known any more: it is tried anew.
+        // These groups are parts, which are merged where their keys are owned, whoever sends them.
         from.rows(GROUPS, Share::Dealt, &mut |batch| {
             let (keys, states) = batch.rows().columns().split_at(self.work.types.len());
             self.assign(keys)?;
-            self.rows += batch.len() as u64;
             self.states.merge(&self.assigned, states)
         })?;
+        self.rows = dealt_sum(from, TAKEN_IN)?;
         self.held.store(self.bytes(), Ordering::Relaxed);
         Ok(())
     }

@@ -17,7 +17,8 @@ use dataflow_core::{
 };
 
 use super::groups::Groups;
-use super::rolling::{Held, Rolling};
+use super::rolling::Rolling;
+use super::rolling::saved::Held;
 use super::sequence::{NUMBERED, RESULTS, ROWS, first, plain_schema, positions};
 use super::work::Work;
 use crate::columns::conform;

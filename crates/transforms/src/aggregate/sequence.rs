@@ -24,7 +24,7 @@ use dataflow_core::{
     Batch, Error, Flow, Output, Place, Places, Result, Stage, StageContext, StagePlan, Times,
 };
 
-use super::cut::{Cut, KEYS, Kind, State, Windows};
+use super::cut::{Cut, Kind, State, Windows};
 use super::groups::Groups;
 use super::passing::Passing;
 use super::total::too_large;
@@ -137,6 +137,7 @@ pub(super) const ROWS: &str = "rows";
 pub(super) const RESULTS: &str = "results";
 pub(super) const NUMBERED: &str = "numbered";
 const LAST_FILE: &str = "file";
+const KEYS: &str = "keys";
 const WINDOWS: &str = "windows";
 
 /// The windows of the keys that one worker owns.
@@ -588,7 +589,9 @@ impl Stage for Sequence {
         into.value(NUMBERED, self.numbered.into());
         into.value(LAST_FILE, self.windows.last_file().into());
         let known = |keys: &[u32], columns| keyed(self.columns_of_keys(keys)?, columns, keys.len());
-        self.windows.save_keys(&known, into)?;
+        for some in self.windows.remembered().chunks(PIECE) {
+            into.rows(KEYS, known(some, self.windows.columns_of_keys(some))?);
+        }
         for some in self.windows.staying().chunks(PIECE) {
             let list = &self.windows.list;
             let keys: Vec<u32> = some.iter().map(|w| list[*w as usize].key).collect();

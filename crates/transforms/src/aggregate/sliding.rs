@@ -117,7 +117,8 @@ impl Sliding {
     /// Takes panes in, in the order of their windows: the ends of the first and the last, other keys, and states.
     pub(super) fn take(&mut self, keys: &[ArrayRef], states: Vec<ArrayRef>) -> Result<()> {
         let end = |column: usize| keys[column].as_primitive::<Int64Type>().values();
-        self.add(end(0), end(1), keys, &states)
+        self.add(end(0), end(1), keys, &states)?;
+        too_large(self.bytes, &self.context)
     }
 
     /// Takes panes in whose first windows may be others than those among the keys.
@@ -162,7 +163,7 @@ impl Sliding {
             let at = self.coming.partition_point(before);
             self.coming.insert(at, Pane { first, last, part });
         }
-        too_large(self.bytes, &self.context)
+        Ok(())
     }
 
     /// The next rows of windows that end at `until` or before; none when all have left.
@@ -430,7 +431,10 @@ impl Sliding {
             let end = |column: usize| keys[column].as_primitive::<Int64Type>().values();
             let firsts: Vec<Instant> = end(0).iter().map(|first| next.max(*first)).collect();
             self.add(&firsts, end(1), keys, states)
-        })
+        })?;
+        // Most of them were in the queue, which may take more than what comes may.
+        self.bytes = 0;
+        Ok(())
     }
 
     /// Bytes held.

@@ -17,8 +17,9 @@ use super::nearby::Nearby;
 use super::partial::batch_bytes;
 use super::parts::{Files, Parts};
 use super::passing::is_rows;
-use super::work::{GROUPS, Work, runs_of_equal};
+use super::work::{GROUPS, TAKEN_IN, Work, runs_of_equal};
 use crate::calls::States;
+use crate::saved::dealt_sum;
 use dataflow_core::external::{Runs, piece_bytes, piece_rows};
 
 /// Below this, a state over the budget is no reason to stop.
@@ -277,6 +278,7 @@ impl Stage for Total {
         let all: Vec<u32> = (0..self.groups.len() as u32).collect();
         self.work.save((&self.groups, &self.states), &all, into)?;
         self.runs.save(RUNS, into);
+        into.value(TAKEN_IN, self.rows.into());
         into.value(SET_ASIDE, self.aside.into());
         match &mut self.parts {
             Some(parts) => parts.save(into),
@@ -288,6 +290,8 @@ impl Stage for Total {
         let work = Arc::clone(&self.work);
         let owners = work.owners();
         let share = Share::Keyed(&owners);
+        // The sum over all workers stays what it was, however often they change.
+        self.rows = dealt_sum(from, TAKEN_IN)?;
         // What was spilled comes first: of a group it is the older part.
         self.runs.restore(RUNS, from, share)?;
         from.rows(GROUPS, share, &mut |batch| self.take_in(&batch))?;

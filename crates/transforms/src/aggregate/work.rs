@@ -69,8 +69,9 @@ pub(super) fn late_port(early: bool) -> usize {
     if early { PROVISIONAL + 1 } else { PROVISIONAL }
 }
 
-/// The name under which groups are saved.
+/// The names under which groups are saved, and how many rows went into them: by that is judged whether reducing pays.
 pub(super) const GROUPS: &str = "groups";
+pub(super) const TAKEN_IN: &str = "taken_in";
 
 /// The keys and inputs of rows, those that failed taken out.
 pub(crate) struct Rows {
