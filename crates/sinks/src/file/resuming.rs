@@ -290,7 +290,7 @@ fn what_is_gone_or_short_is_told_and_what_others_left_is_swept() {
 
     fs::write(folder.path(".x.csv.abcd1234.partial"), "left").expect("writes");
     drop(resume(&sink, &saved).expect("goes on"));
-    assert_eq!(folder.list(), [kept.clone()]);
+    assert_eq!(folder.list(), std::slice::from_ref(&kept));
 
     let file = OpenOptions::new().write(true).open(folder.path(&kept));
     file.expect("there").set_len(100).expect("cuts");
