@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use arrow_schema::SchemaRef;
 use dataflow_core::component::{Configured, Info, SinkConfig};
+use dataflow_core::saved::Restored;
 use dataflow_core::sink::Target;
 use dataflow_core::transform::Input;
 use dataflow_core::{Check, Result, Sink, SinkContext, Writer};
@@ -67,6 +68,9 @@ terminal is too narrow, long texts are cut and the table is broken into blocks t
 (what is left out is said). With `csv` or `jsonl` all rows are printed as \
 they come, every value in full.
 
+A run that goes on from a snapshot prints the table of all rows. Rows that are printed as they come are not taken back: those \
+that were printed behind the snapshot are printed again.
+
 Several tables are printed one after the other, each under its title or the name of what it shows. Rows that are printed as \
 they come must be alone on standard output.",
         example: "type = \"console\"\ninputs = [\"per_minute\"]\nrows = 20\n",
@@ -100,19 +104,29 @@ struct ConsoleSink {
     title: String,
 }
 
+impl ConsoleSink {
+    fn table(&self, context: &SinkContext) -> Table {
+        let title = context.shares_stdout.then(|| self.title.clone());
+        Table::new(context, Arc::clone(&self.schema), &self.config).titled(title)
+    }
+}
+
 impl Sink for ConsoleSink {
     fn open(&self, context: &SinkContext) -> Result<Box<dyn Writer>> {
         let schema = Arc::clone(&self.schema);
         let format = match self.config.format {
-            Style::Table => {
-                let title = context.shares_stdout.then(|| self.title.clone());
-                let table = Table::new(context, schema, &self.config);
-                return Ok(Box::new(table.titled(title)));
-            }
+            Style::Table => return Ok(Box::new(self.table(context))),
             Style::Csv => Format::Csv(Csv::default()),
             Style::Jsonl => Format::Jsonl(Jsonl::default()),
         };
         Ok(Box::new(Streamed::new(context, &format, schema)?))
+    }
+
+    fn resume(&self, context: &SinkContext, from: &Restored<'_>) -> Result<Box<dyn Writer>> {
+        match self.config.format {
+            Style::Table => Ok(Box::new(self.table(context).resumed(from)?)),
+            Style::Csv | Style::Jsonl => self.open(context),
+        }
     }
 
     fn targets(&self) -> Vec<Target> {

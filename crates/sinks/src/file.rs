@@ -70,16 +70,23 @@ impl Configured for File {
         summary: "Writes CSV, JSON lines, Parquet or Arrow files",
         manual: "\
 A file is written under a hidden name in its folder and renamed when all sinks are complete, so nobody ever sees half of one. \
-What a stopped run left behind is removed by the next run that writes the same file.
+What a stopped run left behind is removed by the next run that writes the same file. Where snapshots are taken, the hidden file \
+stays when the run is stopped, and the run that goes on from the snapshot cuts it back and goes on in it. It makes \
+the bytes that an undisturbed run would have made.
 
 The bytes depend on the rows alone, not on how they came in batches. A Parquet row group is held in memory until it is full, \
 some 8 MiB; see `row_group_rows`.
 
 With `{column}` in the path, rows are sorted into files. They wait in memory (32 MiB) and in one temporary file in the folder, \
 and the files are written one after another at the end, so their number needs no open files. A null is \
-`__HIVE_DEFAULT_PARTITION__`, an empty text `__EMPTY__`, and characters that a file name should not have are written as `%2F`.
+`__HIVE_DEFAULT_PARTITION__`, an empty text `__EMPTY__`, and characters that a file name should not have are written as `%2F`. \
+With snapshots, the rows in memory are part of each, and the temporary file stays until the files have their names. A complete run \
+that had one cannot be gone on with, nor can rows be added to files that exist.
 
-On standard output rows appear as they come. A reader that closes it (`| head`) has enough: no more is made for it, other sinks \
+Compressed text is written in frames of 1 MiB of text, one after the other, which readers take for one text.
+
+On standard output rows appear as they come. They are not taken back: a run that goes on from a snapshot prints those behind it \
+again, and begins as a file does, with a header. A reader that closes it (`| head`) has enough: no more is made for it, other sinks \
 get all of theirs, and the run ends well.",
         example: "type = \"file\"\ninputs = [\"per_minute\"]\npath = \"out/per_minute.parquet\"\n",
         also_called: &["csv", "parquet", "jsonl", "write", "save"],
@@ -222,6 +229,12 @@ impl Sink for FileSink {
     }
 
     fn resume(&self, context: &SinkContext, from: &Restored<'_>) -> Result<Box<dyn Writer>> {
+        if let Some(pattern) = &self.pattern {
+            let (pattern, format) = (pattern.clone(), self.format.clone());
+            let written = self.written();
+            let files = Partitions::new(pattern, format, self.if_exists, written)?;
+            return Ok(Box::new(files.resumed(from)?));
+        }
         let Some(saved) = from.values(FILE)?.pop() else {
             return self.open(context);
         };

@@ -13,6 +13,7 @@ use arrow_cast::cast;
 use arrow_schema::{DataType, Field, FieldRef, Schema, SchemaRef};
 use arrow_select::concat::concat_batches;
 use arrow_select::take::take;
+use dataflow_core::saved::{Restored, Share};
 use dataflow_core::{Error, Result};
 
 use crate::convert::{DICTIONARY_HINT, logical};
@@ -96,6 +97,11 @@ impl Blocks {
         self.bytes as usize
     }
 
+    /// The rows that are no whole block.
+    pub fn held(&self) -> impl Iterator<Item = &RecordBatch> {
+        self.large.iter().chain(&self.small)
+    }
+
     /// Takes rows and gives the blocks that are full to `use_block`, with their bytes.
     pub fn push(
         &mut self,
@@ -165,11 +171,7 @@ impl Blocks {
 
     fn close(&mut self, use_block: &mut dyn FnMut(RecordBatch, u64) -> Result<()>) -> Result<()> {
         self.large.append(&mut self.small);
-        let block = match &self.large[..] {
-            [one] => one.clone(),
-            several if self.schema.fields().is_empty() => without_columns(several, self.rows)?,
-            several => concat_batches(&self.schema, several)?,
-        };
+        let block = joined(&self.schema, &self.large)?;
         let bytes = self.bytes;
         self.large.clear();
         (self.rows, self.bytes) = (0, 0);
@@ -177,10 +179,27 @@ impl Blocks {
     }
 }
 
-fn without_columns(several: &[RecordBatch], rows: usize) -> Result<RecordBatch> {
+fn joined(schema: &SchemaRef, batches: &[RecordBatch]) -> Result<RecordBatch> {
+    if let [one] = batches {
+        return Ok(one.clone());
+    }
+    if !schema.fields().is_empty() {
+        return Ok(concat_batches(schema, batches)?);
+    }
+    let rows = batches.iter().map(RecordBatch::num_rows).sum();
     let options = RecordBatchOptions::new().with_row_count(Some(rows));
-    let schema = several[0].schema();
+    let schema = Arc::clone(schema);
     Ok(RecordBatch::try_new_with_options(schema, vec![], &options)?)
+}
+
+/// The rows that were saved under a name, in one.
+pub(super) fn restored(schema: &SchemaRef, from: &Restored<'_>, name: &str) -> Result<RecordBatch> {
+    let mut batches = Vec::new();
+    from.rows(name, Share::Dealt, &mut |batch| {
+        batches.push(plain(batch.rows(), schema)?);
+        Ok(())
+    })?;
+    joined(schema, &batches)
 }
 
 fn varies(data_type: &DataType) -> bool {

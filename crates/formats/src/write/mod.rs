@@ -7,6 +7,7 @@ mod arrow;
 mod blocks;
 mod cells;
 mod csv;
+mod groups;
 mod jsonl;
 mod output;
 mod parquet;

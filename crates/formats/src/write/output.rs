@@ -22,11 +22,30 @@ pub(super) type Sink = Box<dyn Write + Send>;
 pub(super) struct Counted {
     inner: Sink,
     bytes: u64,
+    /// Whether what comes has been written by an earlier run.
+    mute: bool,
 }
 
 impl Counted {
     pub fn new(inner: Sink) -> Self {
-        Self { inner, bytes: 0 }
+        Self {
+            inner,
+            bytes: 0,
+            mute: false,
+        }
+    }
+
+    /// One to which everything is told again that an earlier run has written, until [`Counted::go_on`].
+    pub fn mute(inner: Sink) -> Self {
+        Self {
+            mute: true,
+            ..Self::new(inner)
+        }
+    }
+
+    /// From now on, what comes is behind so many bytes.
+    pub fn go_on(&mut self, bytes: u64) {
+        (self.mute, self.bytes) = (false, bytes);
     }
 
     pub fn bytes(&self) -> u64 {
@@ -40,7 +59,10 @@ impl Counted {
 
 impl Write for Counted {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let written = self.inner.write(bytes)?;
+        let written = match self.mute {
+            true => bytes.len(),
+            false => self.inner.write(bytes)?,
+        };
         self.bytes += written as u64;
         Ok(written)
     }
@@ -175,7 +197,7 @@ impl TextOutput {
         from: &Restored<'_>,
     ) -> Result<Self> {
         let mut output = Self::new(out, compression)?;
-        output.out.bytes = bytes;
+        output.out.go_on(bytes);
         from.rows(TEXT, Share::Dealt, &mut |batch| {
             let column = batch.rows().columns().first();
             let texts = column.and_then(|column| column.as_binary_opt::<i32>());

@@ -15,6 +15,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::blocks::{Blocks, plain, typical_row_bytes, written_schema};
+use super::groups::Groups;
 use super::output::{Counted, Sink, parquet_failed};
 use crate::{RowsWriter, WriteFormat};
 
@@ -49,7 +50,6 @@ const BLOCK_ROWS: usize = 8_192;
 /// Rows per page: readers that start in the middle of a group decode at most so many in vain.
 const PAGE_ROWS: usize = 16_384;
 const GROUP_BYTES: usize = 8 << 20;
-const LONG_GROUP_BYTES: u64 = 12 << 20;
 const LONG_BLOCK_BYTES: u64 = 8 << 20;
 
 impl Parquet {
@@ -63,7 +63,7 @@ impl Parquet {
         }
     }
 
-    fn properties(&self, schema: &Schema) -> Result<WriterProperties> {
+    pub(super) fn properties(&self, schema: &Schema) -> Result<WriterProperties> {
         let codec = match self.compression {
             ParquetCompression::Snappy => Codec::SNAPPY,
             ParquetCompression::Zstd => Codec::ZSTD(ZstdLevel::try_new(3).map_err(parquet_failed)?),
@@ -82,29 +82,20 @@ impl Parquet {
 
 impl WriteFormat for Parquet {
     fn begin(&self, out: Box<dyn Write + Send>, schema: SchemaRef) -> Result<Box<dyn RowsWriter>> {
-        let schema = written_schema(&schema);
-        let properties = self.properties(&schema)?;
-        let options = ArrowWriterOptions::new().with_properties(properties);
-        check_columns(&schema, &options)?;
-        let writer =
-            ArrowWriter::try_new_with_options(Counted::new(out), Arc::clone(&schema), options)
-                .map_err(parquet_failed)?;
-        Ok(Box::new(ParquetRows {
-            blocks: Blocks::new(schema.clone(), BLOCK_ROWS, LONG_BLOCK_BYTES),
-            schema,
-            writer,
-            group_bytes: 0,
-        }))
+        let rows = ParquetRows::new(self, Counted::new(out), &schema)?;
+        Ok(Box::new(rows))
     }
 
     fn resume(
         &self,
-        _: Box<dyn Write + Send>,
-        _: SchemaRef,
-        _: u64,
-        _: &Restored<'_>,
+        out: Box<dyn Write + Send>,
+        schema: SchemaRef,
+        bytes: u64,
+        from: &Restored<'_>,
     ) -> Result<Box<dyn RowsWriter>> {
-        Err(cannot_be_saved())
+        let mut rows = ParquetRows::new(self, Counted::mute(out), &schema)?;
+        rows.go_on(bytes, from)?;
+        Ok(Box::new(rows))
     }
 }
 
@@ -138,63 +129,61 @@ fn try_null(field: &Field, options: ArrowWriterOptions) -> ::parquet::errors::Re
 struct ParquetRows {
     schema: SchemaRef,
     blocks: Blocks,
-    writer: ArrowWriter<Counted>,
-    /// The values' own bytes in the row group so far.
-    group_bytes: u64,
+    groups: Groups,
 }
 
-fn encode(
-    writer: &mut ArrowWriter<Counted>,
-    group_bytes: &mut u64,
-    block: &RecordBatch,
-    bytes: u64,
-) -> Result<()> {
-    let groups = writer.flushed_row_groups().len();
-    writer.write(block).map_err(parquet_failed)?;
-    if writer.flushed_row_groups().len() > groups {
-        *group_bytes = 0;
-    } else {
-        *group_bytes += bytes;
+impl ParquetRows {
+    fn new(format: &Parquet, out: Counted, schema: &SchemaRef) -> Result<Self> {
+        let schema = written_schema(schema);
+        let properties = format.properties(&schema)?;
+        let options = ArrowWriterOptions::new().with_properties(properties);
+        check_columns(&schema, &options)?;
+        let most_rows = format.group_rows(&schema);
+        let writer = ArrowWriter::try_new_with_options(out, Arc::clone(&schema), options)
+            .and_then(ArrowWriter::into_serialized_writer);
+        let (file, columns) = writer.map_err(parquet_failed)?;
+        Ok(Self {
+            blocks: Blocks::new(schema.clone(), BLOCK_ROWS, LONG_BLOCK_BYTES),
+            groups: Groups::new(schema.clone(), most_rows, file, columns),
+            schema,
+        })
     }
-    if *group_bytes >= LONG_GROUP_BYTES {
-        writer.flush().map_err(parquet_failed)?;
-        *group_bytes = 0;
+
+    /// Goes on with what was saved.
+    fn go_on(&mut self, bytes: u64, from: &Restored<'_>) -> Result<()> {
+        self.groups.go_on(bytes, from)?;
+        let waiting = self.groups.reopen(from)?;
+        self.write(&waiting)
     }
-    Ok(())
 }
 
 impl RowsWriter for ParquetRows {
     fn write(&mut self, rows: &RecordBatch) -> Result<()> {
         let rows = plain(rows, &self.schema)?;
-        let (writer, group_bytes) = (&mut self.writer, &mut self.group_bytes);
-        self.blocks.push(&rows, &mut |block, bytes| {
-            encode(writer, group_bytes, &block, bytes)
-        })
+        let groups = &mut self.groups;
+        self.blocks
+            .push(&rows, &mut |block, bytes| groups.encode(&block, bytes))
     }
 
-    fn save(&mut self, _: &mut dyn Save) -> Result<u64> {
-        Err(cannot_be_saved())
+    fn save(&mut self, into: &mut dyn Save) -> Result<u64> {
+        self.groups.save(self.blocks.held(), into)?;
+        Ok(self.bytes())
     }
 
     fn finish(mut self: Box<Self>) -> Result<Sink> {
-        let (writer, group_bytes) = (&mut self.writer, &mut self.group_bytes);
+        let groups = &mut self.groups;
         self.blocks
-            .finish(&mut |block, bytes| encode(writer, group_bytes, &block, bytes))?;
-        let mut out = self.writer.into_inner().map_err(parquet_failed)?;
+            .finish(&mut |block, bytes| groups.encode(&block, bytes))?;
+        let mut out = self.groups.finish()?;
         out.flush().map_err(|e| super::failed(&e))?;
         Ok(out.into_inner())
     }
 
     fn bytes(&self) -> u64 {
-        self.writer.inner().bytes()
+        self.groups.written()
     }
 
     fn memory(&self) -> usize {
-        self.writer.memory_size() + self.blocks.memory()
+        self.groups.memory() + self.blocks.memory()
     }
-}
-
-fn cannot_be_saved() -> dataflow_core::Error {
-    dataflow_core::Error::resource("such a file cannot be stopped and gone on with yet")
-        .help("write `csv`, or leave `[state]` out")
 }

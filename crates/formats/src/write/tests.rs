@@ -6,7 +6,8 @@ use arrow_array::{ArrayRef, Float64Array, RecordBatch, StringArray, new_null_arr
 use arrow_schema::{DataType, Field, Schema, TimeUnit};
 use dataflow_core::error::Fault;
 
-use super::testing::{CUTS, Cut, noise, rows, written};
+use super::blocks::canonical;
+use super::testing::{CUTS, Cut, Shared, noise, rows, written, written_with_stops};
 use super::*;
 
 fn formats() -> Vec<Format> {
@@ -49,6 +50,62 @@ fn how_rows_are_cut_shapes_no_byte() {
         let found = written(format.writer(), &few, Cut::Every(1)).expect("writes");
         assert!(found == expected, "{format:?} one by one");
     }
+}
+
+#[test]
+fn writers_that_are_gone_on_with_make_the_same_bytes() {
+    for (count, seeds) in [(0, 8), (5, 8), (20_001, 8), (70_001, 3)] {
+        let rows = rows(count);
+        for format in formats() {
+            let expected = written(format.writer(), &rows, Cut::Every(8_192)).expect("writes");
+            for seed in 0..seeds {
+                let found = written_with_stops(format.writer(), &rows, seed).expect("writes");
+                assert!(found == expected, "{format:?} {count} {seed}");
+            }
+        }
+    }
+}
+
+/// The rows as the encoders get them.
+fn blocks(rows: &RecordBatch, length: usize) -> impl Iterator<Item = RecordBatch> + '_ {
+    let schema = written_schema(&rows.schema());
+    let starts = (0..rows.num_rows()).step_by(length);
+    starts.map(move |at| {
+        let block = rows.slice(at, length.min(rows.num_rows() - at));
+        plain(&block, &schema).expect("the columns")
+    })
+}
+
+#[test]
+fn files_are_what_the_libraries_write() {
+    use ::parquet::arrow::ArrowWriter;
+    use arrow_ipc::writer::FileWriter;
+    let rows = rows(70_001);
+    let schema = written_schema(&rows.schema());
+    let out = Shared::default();
+    let mut writer = FileWriter::try_new(out.clone(), &schema).expect("begins");
+    for block in blocks(&rows, 65_536) {
+        let block = canonical(&block).expect("arrays");
+        writer.write(&block).expect("writes");
+    }
+    writer.finish().expect("finishes");
+    let format = Arrow::default();
+    let found = written(&format, &rows, Cut::Every(999)).expect("writes");
+    assert!(*out.0.lock().expect("no panic") == found, "Arrow");
+
+    let format = Parquet {
+        row_group_rows: Some(10_000),
+        ..Parquet::default()
+    };
+    let out = Shared::default();
+    let properties = Some(format.properties(&schema).expect("valid"));
+    let mut writer = ArrowWriter::try_new(out.clone(), schema, properties).expect("begins");
+    for block in blocks(&rows, 8_192) {
+        writer.write(&block).expect("writes");
+    }
+    writer.close().expect("finishes");
+    let found = written(&format, &rows, Cut::Every(999)).expect("writes");
+    assert!(*out.0.lock().expect("no panic") == found, "Parquet");
 }
 
 #[test]

@@ -8,8 +8,9 @@ use arrow_array::types::{Float32Type, Float64Type};
 use arrow_array::{Array, RecordBatch, UInt32Array};
 use arrow_schema::{DataType, SchemaRef};
 use arrow_select::take::take_record_batch;
+use dataflow_core::saved::{Restored, Save, Share};
 use dataflow_core::sink::Receipt;
-use dataflow_core::{Batch, Result, SinkContext, Writer};
+use dataflow_core::{Batch, Error, Result, SinkContext, Writer};
 use dataflow_formats::logical;
 use dataflow_formats::write::{Cells, Style, failed};
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
@@ -26,6 +27,11 @@ const MOST_BLOCKS: usize = 3;
 /// Digits of a number that count, on a terminal and elsewhere.
 const DIGITS: (usize, usize) = (6, 7);
 const GAP: &str = "  ";
+
+/// The names of what is saved: the first rows as they will be printed, the last ones, and how many came.
+const HEAD: &str = "head";
+const TAIL: &str = "tail";
+const ROWS: &str = "rows";
 
 /// Collects the first and the last rows.
 pub(super) struct Table {
@@ -69,6 +75,21 @@ impl Table {
     pub fn titled(mut self, title: Option<String>) -> Self {
         self.title = self.title.or(title);
         self
+    }
+
+    /// With the rows that an earlier run has collected.
+    pub fn resumed(mut self, from: &Restored<'_>) -> Result<Self> {
+        let unreadable = |e| Error::data(format!("what was saved of a table is none: {e}"));
+        let (head, rows) = (from.values(HEAD)?.pop(), from.values(ROWS)?.pop());
+        let (Some(head), Some(rows)) = (head, rows) else {
+            return Ok(self);
+        };
+        self.head = serde_json::from_value(head).map_err(unreadable)?;
+        self.rows = serde_json::from_value(rows).map_err(unreadable)?;
+        from.rows(TAIL, Share::Dealt, &mut |batch| {
+            self.keep_last(batch.rows())
+        })?;
+        Ok(self)
     }
 
     fn keep_last(&mut self, rows: &RecordBatch) -> Result<()> {
@@ -149,6 +170,14 @@ impl Writer for Table {
         self.head.extend(texts(rows, 0..wanted, self.digits())?);
         self.keep_last(&rows.slice(wanted, rows.num_rows() - wanted))?;
         self.rows += rows.num_rows() as u64;
+        Ok(())
+    }
+
+    fn save(&mut self, into: &mut dyn Save) -> Result<()> {
+        into.value(HEAD, serde_json::json!(self.head));
+        into.value(ROWS, self.rows.into());
+        let tail = self.tail.iter().cloned();
+        tail.for_each(|rows| into.rows(TAIL, Batch::new(rows)));
         Ok(())
     }
 

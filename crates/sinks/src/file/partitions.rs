@@ -11,13 +11,16 @@ use arrow_ipc::writer::StreamWriter;
 use arrow_schema::SchemaRef;
 use arrow_select::concat::concat_batches;
 use arrow_select::take::take_record_batch;
+use dataflow_core::saved::{Restored, Save, Share};
 use dataflow_core::sink::{FileReceipt, Receipt};
 use dataflow_core::{Batch, Error, Result, Writer};
 use dataflow_formats::write::{Format, plain, written_schema};
+use serde::{Deserialize, Serialize};
+use xxhash_rust::xxh3::xxh3_64;
 
 use super::pattern::Pattern;
 use super::target::{self, Target};
-use super::{IfExists, OpenFile};
+use super::{IfExists, OpenFile, unreadable};
 
 /// The bytes of rows that wait in memory.
 const MEMORY: usize = 32 << 20;
@@ -33,6 +36,40 @@ struct Partition {
     waiting: Vec<RecordBatch>,
 }
 
+/// The names of what is saved: what the files are, and the rows that wait in memory, file by file.
+const FILES: &str = "files";
+const WAITING: &str = "waiting";
+
+#[derive(Serialize, Deserialize)]
+struct Saved {
+    files: Vec<SavedPartition>,
+    spill: Option<target::Saved>,
+    waiting_bytes: usize,
+    rows: u64,
+}
+
+#[derive(Serialize, Deserialize)]
+struct SavedPartition {
+    path: String,
+    rows: u64,
+    spilled: Vec<(u64, u64)>,
+    /// How many rows wait in memory.
+    waiting: usize,
+}
+
+/// The temporary file.
+struct SpillFile {
+    target: Target,
+    file: File,
+}
+
+impl SpillFile {
+    fn new(target: Target) -> Result<Self> {
+        let file = target.output()?;
+        Ok(Self { target, file })
+    }
+}
+
 /// Sorts rows into files.
 pub(super) struct Partitions {
     pattern: Pattern,
@@ -43,7 +80,7 @@ pub(super) struct Partitions {
     by_path: HashMap<Vec<u8>, usize>,
     partitions: Vec<Partition>,
     waiting_bytes: usize,
-    spill: Option<File>,
+    spill: Option<SpillFile>,
     spilled_bytes: u64,
     /// The complete files, and folders that were made.
     complete: Vec<Target>,
@@ -72,6 +109,68 @@ impl Partitions {
             rows: 0,
             bytes: 0,
         })
+    }
+
+    /// Goes on with the rows that an earlier run has sorted.
+    pub fn resumed(mut self, from: &Restored<'_>) -> Result<Self> {
+        let Some(saved) = from.values(FILES)?.pop() else {
+            return Ok(self);
+        };
+        let saved: Saved = serde_json::from_value(saved).map_err(unreadable)?;
+        if let Some(spill) = &saved.spill {
+            let target = Target::resume(&self.spill_path(), IfExists::Replace, spill)?;
+            self.spill = Some(SpillFile::new(target)?);
+            self.spilled_bytes = spill.bytes;
+        }
+        let waiting: Vec<usize> = saved.files.iter().map(|file| file.waiting).collect();
+        for file in saved.files {
+            let path = file.path.clone().into_bytes();
+            self.by_path.insert(path, self.partitions.len());
+            self.partitions.push(Partition {
+                path: file.path,
+                rows: file.rows,
+                spilled: file.spilled,
+                waiting: Vec::new(),
+            });
+        }
+        self.take_back(&waiting, from)?;
+        (self.waiting_bytes, self.rows) = (saved.waiting_bytes, saved.rows);
+        Ok(self)
+    }
+
+    /// Deals the rows that waited to their files, each of which has so many.
+    fn take_back(&mut self, waiting: &[usize], from: &Restored<'_>) -> Result<()> {
+        let mut files = waiting.iter().copied().zip(&mut self.partitions);
+        let mut file = files.next();
+        from.rows(WAITING, Share::Dealt, &mut |batch| {
+            let rows = plain(batch.rows(), &self.schema)?;
+            let mut at = 0;
+            while at < rows.num_rows() {
+                let Some((left, partition)) = &mut file else {
+                    return Err(Error::data("more rows were saved than there are files for"));
+                };
+                let length = (rows.num_rows() - at).min(*left);
+                if length > 0 {
+                    partition.waiting.push(rows.slice(at, length));
+                }
+                at += length;
+                *left -= length;
+                if *left == 0 {
+                    file = files.next();
+                }
+            }
+            Ok(())
+        })?;
+        match file.into_iter().chain(files).any(|(left, _)| left > 0) {
+            true => Err(Error::data("rows that were saved are missing")),
+            false => Ok(()),
+        }
+    }
+
+    /// The temporary file's name without what hides it: patterns in one folder have different ones.
+    fn spill_path(&self) -> String {
+        let pattern = xxh3_64(format!("{:?}", self.pattern).as_bytes());
+        format!("{}/rows-{pattern:016x}", self.pattern.base())
     }
 
     /// The partition of each row, as runs would give it: partitions in the order of their first row, with their rows.
@@ -118,13 +217,12 @@ impl Partitions {
     fn spill(&mut self) -> Result<()> {
         let base = self.pattern.base();
         let failed = |e: std::io::Error| Error::io("write a temporary file in", &base, &e);
-        if self.spill.is_none() {
-            std::fs::create_dir_all(&base).map_err(|e| Error::io("make a folder", &base, &e))?;
-            // It has no name, so it goes away with the program, however that ends.
-            self.spill = Some(tempfile::tempfile_in(&base).map_err(failed)?);
-        }
-        let Some(file) = &mut self.spill else {
-            return Ok(());
+        let file = match &mut self.spill {
+            Some(spill) => &mut spill.file,
+            None => {
+                let target = Target::create(&self.spill_path(), IfExists::Replace)?;
+                &mut self.spill.insert(SpillFile::new(target)?).file
+            }
         };
         for partition in &mut self.partitions {
             if partition.waiting.is_empty() {
@@ -149,7 +247,7 @@ impl Partitions {
             let spill = self.spill.as_mut();
             let spill = spill.ok_or_else(|| Error::internal("spilled rows were lost"))?;
             let base = self.pattern.base();
-            let run = part(spill, start, length)
+            let run = part(&mut spill.file, start, length)
                 .map_err(|e| Error::io("read a temporary file in", &base, &e))?;
             for rows in StreamReader::try_new(Cursor::new(run), None)? {
                 file.write(&rows?)?;
@@ -205,12 +303,45 @@ impl Writer for Partitions {
         Ok(())
     }
 
+    fn save(&mut self, into: &mut dyn Save) -> Result<()> {
+        if self.if_exists == IfExists::Append {
+            // Some of the files could have their rows already, and would get them twice.
+            let message = "adding rows to a file per value cannot be stopped and gone on with";
+            let help = "replace the files, or leave `[state]` out";
+            return Err(Error::resource(message).help(help));
+        }
+        let mut files = Vec::with_capacity(self.partitions.len());
+        for partition in &mut self.partitions {
+            // The rows of a batch that are of one file can be few.
+            if partition.waiting.len() > 1 {
+                partition.waiting = vec![concat_batches(&self.schema, &partition.waiting)?];
+            }
+            files.push(SavedPartition {
+                path: partition.path.clone(),
+                rows: partition.rows,
+                spilled: partition.spilled.clone(),
+                waiting: partition.waiting.iter().map(RecordBatch::num_rows).sum(),
+            });
+            let waiting = partition.waiting.iter().cloned();
+            waiting.for_each(|rows| into.rows(WAITING, Batch::new(rows)));
+        }
+        let bytes = self.spilled_bytes;
+        let spill = self.spill.as_mut().map(|spill| spill.target.save(bytes));
+        let saved = Saved {
+            files,
+            spill: spill.transpose()?.flatten(),
+            waiting_bytes: self.waiting_bytes,
+            rows: self.rows,
+        };
+        into.value(FILES, serde_json::to_value(saved).map_err(unreadable)?);
+        Ok(())
+    }
+
     fn prepare(&mut self) -> Result<Receipt> {
         let mut files = Vec::new();
         for partition in std::mem::take(&mut self.partitions) {
             files.push(self.write_file(partition)?);
         }
-        self.spill = None;
         files.sort_unstable_by(|a, b| a.path.cmp(&b.path));
         Ok(Receipt {
             rows: self.rows,
@@ -223,7 +354,11 @@ impl Writer for Partitions {
         self.complete.iter().try_for_each(Target::check_absent)?;
         std::mem::take(&mut self.complete)
             .into_iter()
-            .try_for_each(Target::commit)
+            .try_for_each(Target::commit)?;
+        if let Some(spill) = self.spill.take() {
+            spill.target.remove();
+        }
+        Ok(())
     }
 
     fn bytes(&self) -> u64 {

@@ -6,7 +6,7 @@ use std::io::Write as _;
 use arrow_array::RecordBatch;
 use dataflow_core::saved::{Parts, Saved};
 use dataflow_core::stage::{Spill, SpillWriter, Spilled};
-use dataflow_formats::write::{Compression, Csv, Format, Jsonl};
+use dataflow_formats::write::{Arrow, Compression, Csv, Format, Jsonl, Parquet};
 
 use super::testing::{Folder, context, rows};
 use super::*;
@@ -134,9 +134,11 @@ fn write_with_kills(sink: &dyn Sink, folder: &Folder, rows: &RecordBatch, most: 
             }
             drop(writer);
             let kept = hidden(folder);
-            assert_eq!(kept.len(), 1, "{kept:?}");
-            if dice.one_in(2) {
-                let path = folder.path(&kept[0]);
+            assert!(kept.len() <= 1, "{kept:?}");
+            if let Some(kept) = kept.first()
+                && dice.one_in(2)
+            {
+                let path = folder.path(kept);
                 let file = OpenOptions::new().append(true).open(path);
                 file.expect("there").write_all(b"garbage").expect("writes");
             }
@@ -158,11 +160,17 @@ fn formats() -> Vec<(&'static str, Format, usize)> {
         })
     };
     let lines = |compression| Format::Jsonl(Jsonl { compression });
+    let parquet = Format::Parquet(Parquet {
+        row_group_rows: Some(5_000),
+        ..Parquet::default()
+    });
     vec![
         ("x.csv", csv(None), 20_000),
         ("x.jsonl", lines(None), 20_000),
         ("x.csv.gz", csv(Some(Compression::Gzip)), 120_000),
         ("x.jsonl.zst", lines(Some(Compression::Zstd)), 80_000),
+        ("x.parquet", parquet, 30_000),
+        ("x.arrow", Format::Arrow(Arrow::default()), 150_000),
     ]
 }
 
@@ -282,7 +290,7 @@ fn what_is_gone_or_short_is_told_and_what_others_left_is_swept() {
 
     fs::write(folder.path(".x.csv.abcd1234.partial"), "left").expect("writes");
     drop(resume(&sink, &saved).expect("goes on"));
-    assert_eq!(folder.list(), [kept.clone()]);
+    assert_eq!(folder.list(), std::slice::from_ref(&kept));
 
     let file = OpenOptions::new().write(true).open(folder.path(&kept));
     file.expect("there").set_len(100).expect("cuts");
@@ -302,4 +310,131 @@ fn what_is_gone_or_short_is_told_and_what_others_left_is_swept() {
     assert_eq!(hidden(&folder).len(), 1);
     complete(open(&sink));
     assert_eq!(folder.list(), ["x.csv"], "a run that starts anew sweeps it");
+}
+
+/// A sink of a file per value of `column`.
+fn partitioned(path: &str, column: &str, if_exists: IfExists, rows: &RecordBatch) -> FileSink {
+    let format = Format::of_path(path).expect("known");
+    let mut sink = sink(path, &format, if_exists, rows.schema());
+    let mut problems = dataflow_core::Problems::new();
+    let mut check = Check {
+        id: "out",
+        span: None,
+        parameters: &std::collections::BTreeMap::new(),
+        catalog: &[],
+        offline: false,
+        stdin: &dataflow_core::StandardInput::default(),
+        run_time: 0,
+        problems: &mut problems,
+    };
+    let pattern = Pattern::check(&path.to_string().into(), &rows.schema(), &mut check);
+    sink.pattern = pattern.flatten();
+    assert_eq!(sink.pattern.as_ref().expect("a pattern").names(), [column]);
+    sink
+}
+
+/// All files of a folder, and what is in them.
+fn contents(folder: &Folder) -> Vec<(String, Vec<u8>)> {
+    let names = folder.list().into_iter();
+    let read = names.map(|name| (fs::read(folder.path(&name)).expect("there"), name));
+    read.map(|(bytes, name)| (name, bytes)).collect()
+}
+
+/// Rows of which a thousand are some 20 MB.
+fn long_rows(count: usize) -> RecordBatch {
+    use arrow_array::{ArrayRef, StringArray};
+    let long = (0..count).map(|i| ["x", "y", "z"][i % 3].repeat(20_000 + i % 7));
+    let text: ArrayRef = Arc::new(StringArray::from_iter_values(long));
+    let place = (0..count).map(|i| format!("p{}", i % 20));
+    let place: ArrayRef = Arc::new(StringArray::from_iter_values(place));
+    RecordBatch::try_from_iter([("place", place), ("text", text)]).expect("columns")
+}
+
+#[test]
+fn files_per_value_are_gone_on_with() {
+    for (rows, most) in [(rows(5_000), 700), (rows(300), 10), (long_rows(4_000), 500)] {
+        let (folder, undisturbed) = (Folder::new(), Folder::new());
+        for name in ["{place}.csv", "{place}.parquet"] {
+            let path = undisturbed.path(name);
+            let sink = partitioned(&path, "place", IfExists::Replace, &rows);
+            let mut writer = open(&sink);
+            for at in (0..rows.num_rows()).step_by(500) {
+                let length = (rows.num_rows() - at).min(500);
+                let batch = Batch::new(rows.slice(at, length));
+                writer.write(&batch).expect("writes");
+            }
+            complete(writer);
+            let expected = contents(&undisturbed);
+            let path = folder.path(name);
+            let sink = partitioned(&path, "place", IfExists::Replace, &rows);
+            for seed in 1..4 {
+                write_with_kills(&sink, &folder, &rows, most, seed);
+                assert!(contents(&folder) == expected, "{name} {seed}");
+            }
+        }
+    }
+}
+
+#[test]
+fn what_cannot_be_gone_on_with_is_told() {
+    let folder = Folder::new();
+    let path = folder.path("{place}.csv");
+    let rows = rows(10);
+    let sink = partitioned(&path, "place", IfExists::Append, &rows);
+    let mut writer = open(&sink);
+    writer.write(&Batch::new(rows)).expect("writes");
+    let error = writer
+        .save(&mut Saved::default())
+        .expect_err("it would add rows twice");
+    assert!(error.to_string().contains("cannot be stopped"), "{error}");
+    assert!(folder.list().is_empty());
+}
+
+#[test]
+fn a_table_shows_the_rows_of_all_runs() {
+    let rows = rows(100);
+    let input = Input {
+        provisional: false,
+        from: vec!["rows".into()],
+        schema: rows.schema(),
+        timed: false,
+    };
+    let mut check_problems = dataflow_core::Problems::new();
+    let mut check = Check {
+        id: "out",
+        span: None,
+        parameters: &std::collections::BTreeMap::new(),
+        catalog: &[],
+        offline: false,
+        stdin: &dataflow_core::StandardInput::default(),
+        run_time: 0,
+        problems: &mut check_problems,
+    };
+    let config = crate::Console {
+        rows: 15,
+        ..crate::Console::default()
+    };
+    let sink = config.build(&input, &mut check).expect("valid");
+    let shown = |cuts: &[usize]| {
+        let (context, printed) = context();
+        let mut writer = sink.open(&context).expect("opens");
+        let mut at = 0;
+        for cut in cuts.iter().chain([&100]) {
+            writer
+                .write(&Batch::new(rows.slice(at, cut - at)))
+                .expect("writes");
+            at = *cut;
+            let held = save(writer.as_mut());
+            writer.write(&Batch::new(rows.slice(0, 9))).expect("lost");
+            let from = Restored::new(&held, (0, 1), Arc::new(NoSpill), "out".into());
+            writer = sink.resume(&context, &from).expect("goes on");
+        }
+        complete(writer);
+        printed.text()
+    };
+    let expected = shown(&[]);
+    assert!(expected.contains("85 rows left out"), "{expected}");
+    for cuts in [vec![0], vec![3, 5], vec![8, 50], vec![95, 99]] {
+        assert_eq!(shown(&cuts), expected, "{cuts:?}");
+    }
 }

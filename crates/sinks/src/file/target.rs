@@ -276,6 +276,13 @@ impl Target {
         }
     }
 
+    /// Removes the hidden file, also if it was saved.
+    pub fn remove(mut self) {
+        if let State::Open(_, path) | State::Complete(path) = &mut self.state {
+            path.disable_cleanup(false);
+        }
+    }
+
     /// Makes what was written durable, closes it, and says how large it is.
     pub fn sync(&mut self) -> Result<u64> {
         let failed = |e: io::Error| Error::io("write", &self.path, &e);
