@@ -6,6 +6,7 @@ use arrow_array::{ArrayRef, UInt64Array};
 use arrow_schema::{DataType, Schema, SchemaRef};
 use dataflow_core::order::Keys;
 use dataflow_core::plan::envelope;
+use dataflow_core::saved::{Restored, Save, Share};
 use dataflow_core::sorter::{Sorted, Sorter};
 use dataflow_core::{Batch, Flow, Output, Result, Stage, StageContext};
 
@@ -75,6 +76,16 @@ impl Stage for ByPlace {
     fn on_end(&mut self, out: &mut dyn Output) -> Result<Flow> {
         self.sorted = Some(self.sorter.finish()?);
         self.more(out)
+    }
+
+    fn save(&mut self, into: &mut dyn Save) -> Result<()> {
+        self.sorter.save("rows", into);
+        Ok(())
+    }
+
+    fn restore(&mut self, from: &Restored<'_>) -> Result<()> {
+        let share = (from, Share::Dealt);
+        self.sorter.restore("rows", share, envelope())
     }
 
     fn bytes(&self) -> usize {

@@ -3,7 +3,11 @@
 //! Rows wait until the watermark has passed them. A row that is late stands where its horizon is: nothing else that was written
 //! already is newer, and where it stands is a matter of the data alone.
 
+use std::sync::Arc;
+
+use arrow_schema::Schema;
 use dataflow_core::in_time::InTime;
+use dataflow_core::saved::{Restored, Save, Share};
 use dataflow_core::time::{END, Instant};
 use dataflow_core::{Batch, Flow, Output, Places, Result, Stage, StageContext};
 
@@ -46,6 +50,17 @@ impl Stage for ByTime {
     fn on_end(&mut self, out: &mut dyn Output) -> Result<Flow> {
         self.rows.let_go(END)?;
         self.more(out)
+    }
+
+    fn save(&mut self, into: &mut dyn Save) -> Result<()> {
+        self.rows.save("rows", into);
+        Ok(())
+    }
+
+    fn restore(&mut self, from: &Restored<'_>) -> Result<()> {
+        // Runs have the columns of what is written into them.
+        let schema = Arc::new(Schema::empty());
+        self.rows.restore("rows", (from, Share::Dealt), schema)
     }
 
     fn bytes(&self) -> usize {
