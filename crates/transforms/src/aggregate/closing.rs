@@ -70,6 +70,16 @@ struct Leaving {
     combine: Option<Box<Combine>>,
     /// Whether all groups have been handed to the windows that overlap.
     gathered: bool,
+    /// Up to where those have all their panes.
+    complete: Instant,
+}
+
+/// Up to where windows are complete when panes with these keys were taken, which come in the order of their first windows: those
+/// that end before the first window of the last pane are.
+fn complete_to(keys: &[ArrayRef]) -> Instant {
+    let firsts = keys[0].as_primitive::<Int64Type>().values();
+    let last = firsts.last().copied().unwrap_or(BEGINNING);
+    last.saturating_sub(1)
 }
 
 impl Closing {
@@ -203,6 +213,7 @@ impl Closing {
             at: 0,
             combine,
             gathered: false,
+            complete: BEGINNING,
         });
         Ok(())
     }
@@ -240,6 +251,12 @@ impl Closing {
         let Some(leaving) = &mut self.leaving else {
             return Ok(None);
         };
+        // Windows of which all panes are there leave before more panes are taken: of a long time, few are held.
+        if let Some(sliding) = &mut self.sliding
+            && let Some(batch) = sliding.next(leaving.complete.min(leaving.until), out)?
+        {
+            return Ok(Some(Some(batch)));
+        }
         if let Some(combine) = &mut leaving.combine {
             let bound = leaving.until.checked_add(1).map(|next| {
                 let next: ArrayRef = Arc::new(Int64Array::from(vec![next]));
@@ -255,6 +272,7 @@ impl Closing {
             };
             return match &mut self.sliding {
                 Some(sliding) => {
+                    leaving.complete = complete_to(&keys.keys);
                     sliding.take(&keys.keys, combine.states().state(&keys.groups)?)?;
                     Ok(Some(None))
                 }
@@ -279,6 +297,7 @@ impl Closing {
             let keys = self.groups.keys(some)?;
             return match &mut self.sliding {
                 Some(sliding) => {
+                    leaving.complete = complete_to(&keys);
                     sliding.take(&keys, self.states.state(some)?)?;
                     Ok(Some(None))
                 }

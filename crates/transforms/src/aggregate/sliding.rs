@@ -452,11 +452,15 @@ impl Sliding {
 
 impl Part {
     fn bytes(&self) -> usize {
-        let states = self
-            .states
-            .iter()
-            .map(|array| array.get_array_memory_size());
-        4 * self.keys.len() + states.sum::<usize>()
+        // Panes that came together share buffers: each counts its own part of them.
+        let share = |array: &ArrayRef| {
+            let whole = |_| array.get_buffer_memory_size();
+            array
+                .to_data()
+                .get_slice_memory_size()
+                .unwrap_or_else(whole)
+        };
+        4 * self.keys.len() + self.states.iter().map(share).sum::<usize>()
     }
 }
 
