@@ -32,10 +32,14 @@ fn attempt(folder: &Path, numbers: &mut Numbers, kill_within: Option<Duration>) 
     let said = std::fs::File::create(folder.join("said")).expect("created");
     let child = command.stdout(Stdio::null()).stderr(said).spawn();
     let mut child = child.expect("starts");
-    let until = Instant::now()
-        + within / 4
-        + Duration::from_micros(numbers.below(within.as_micros() as u64));
-    while Instant::now() < until {
+    // Mostly when there is a snapshot that was not there before; sometimes at any moment.
+    let awaited = snapshots(folder) + usize::from(numbers.below(4) > 0);
+    let mut until = None;
+    let some = Duration::from_micros(numbers.below(within.as_micros() as u64) / 2);
+    while until.is_none_or(|until| Instant::now() < until) {
+        if until.is_none() && snapshots(folder) >= awaited {
+            until = Some(Instant::now() + some);
+        }
         if let Some(status) = child.try_wait().expect("known") {
             let said = std::fs::read_to_string(folder.join("said")).expect("text");
             assert!(status.success(), "{status}: {said}");
@@ -47,6 +51,17 @@ fn attempt(folder: &Path, numbers: &mut Numbers, kill_within: Option<Duration>) 
     child.kill().expect("killed");
     child.wait().expect("gone");
     None
+}
+
+/// The number of the newest snapshot, 0 before the first.
+fn snapshots(folder: &Path) -> usize {
+    let entries = std::fs::read_dir(folder.join("state"));
+    let names = entries.into_iter().flatten().flatten();
+    let number = |entry: std::fs::DirEntry| {
+        let name = entry.file_name().into_string().ok()?;
+        name.strip_prefix("MANIFEST-")?.parse().ok()
+    };
+    names.filter_map(number).max().unwrap_or(0)
 }
 
 fn written(folder: &Path) -> Vec<(String, Vec<u8>)> {

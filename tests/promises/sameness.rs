@@ -422,7 +422,7 @@ fn sinks(outputs: &[&str], extensions: &[&str]) -> String {
     let mut text = String::new();
     for output in outputs {
         for extension in extensions {
-            let id = format!("{}_{extension}", output.replace('.', "_"));
+            let id = format!("{output}_{extension}").replace('.', "_");
             let _ = write!(
                 text,
                 "[sinks.{id}]\ntype = \"file\"\ninputs = [\"{output}\"]\npath = \"${{out}}/{output}.{extension}\"\n"
@@ -450,14 +450,15 @@ fn all_same(inputs: &[Input], body: &str, memories: &[&'static str]) {
     }
 }
 
-/// Every transform over rows of a CSV file, written as JSON lines.
+/// Every transform over rows of a CSV file, written in several formats.
 pub(crate) fn transforms(folder: &Path, rows: &[data::Row]) -> String {
     let path = folder.join("rows.csv");
     data::write_csv(&path, rows);
     let outputs = [&TRANSFORM_OUTPUTS[..], &JOIN_OUTPUTS].concat();
     let second = file_source("second", &path, TYPES);
     let first = file_source("rows", &path, TYPES);
-    [&first, &second, TRANSFORMS, JOINS].concat() + &sinks(&outputs, &["jsonl"])
+    [&first, &second, TRANSFORMS, JOINS].concat()
+        + &sinks(&outputs, &["csv.gz", "jsonl", "parquet"])
 }
 
 #[test]

@@ -183,6 +183,9 @@ impl Run {
             announce(&metrics, *node, splits);
             tracing::info!(component = %plan.nodes[*node].id, files = splits.len(), "counted what there is to read");
         }
+        if settings.state.is_some() {
+            check_repeatable(&plan, &layout)?;
+        }
         let kept = settings.state.as_ref();
         let kept = kept
             .map(|state| Kept::open(state, &plan.name))
@@ -528,6 +531,22 @@ fn operators(plan: &Plan, layout: &Layout) -> BTreeMap<usize, (String, String)> 
         *count += 1;
     }
     named
+}
+
+/// That all sources can be read again.
+fn check_repeatable(plan: &Plan, layout: &Layout) -> Result<()> {
+    for node in &layout.sources {
+        let node = &plan.nodes[*node];
+        if let Work::Source(source) = &node.work
+            && source.live()
+        {
+            let what = "rows that can be read only once cannot be gone on with after a stop";
+            return Err(Error::new(Fault::Pipeline, what)
+                .component(&*node.id)
+                .help("leave out `[state]`, or let the rows come from a file"));
+        }
+    }
+    Ok(())
 }
 
 /// The components that write early results, and how often.

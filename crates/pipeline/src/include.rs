@@ -156,7 +156,7 @@ pub(crate) fn check_top(entries: &[(Key, Node)], problems: &mut Problems) {
     for (key, _) in entries {
         if !TOP.contains(&key.name.as_str()) {
             let keys: Vec<String> = TOP.iter().map(|k| format!("`{k}`")).collect();
-            let help = did_you_mean(&key.name, TOP.into_iter())
+            let help = did_you_mean(&key.name, TOP)
                 .unwrap_or_else(|| format!("the keys of a pipeline are {}", keys.join(", ")));
             let message = format!("a pipeline has no key `{}`", key.name);
             problems.push(Problem::error(message, key.span).help(help));
