@@ -1,5 +1,7 @@
 //! Runs a plan: builds the same timely dataflow on every worker, steps it until it is finished, commits the sinks.
 
+mod earlier;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io::Write;
 use std::path::PathBuf;
@@ -184,7 +186,7 @@ impl Run {
             tracing::info!(component = %plan.nodes[*node].id, files = splits.len(), "counted what there is to read");
         }
         if settings.state.is_some() {
-            check_repeatable(&plan, &layout)?;
+            earlier::check_repeatable(&plan, &layout)?;
         }
         let kept = settings.state.as_ref();
         let kept = kept
@@ -213,7 +215,7 @@ impl Run {
         });
         let from = from.collect::<Result<Vec<_>>>()?;
         let snapshots = store.zip(settings.state.as_ref()).map(|(store, state)| {
-            let operators = operators(&plan, &layout);
+            let operators = earlier::operators(&plan, &layout);
             let last = earlier.as_ref().map(|(snapshot, _)| snapshot);
             let snapshots = Snapshots::new(store, operators, settings.workers, state, last);
             Arc::new(snapshots)
@@ -517,38 +519,6 @@ fn desk_setup(shared: &Arc<Shared>) -> DeskSetup {
     }
 }
 
-/// The operators that hold something at a snapshot, by their index: the component and a name that no other operator of it has.
-fn operators(plan: &Plan, layout: &Layout) -> BTreeMap<usize, (String, String)> {
-    let mut counts: HashMap<&str, usize> = HashMap::new();
-    let mut named = BTreeMap::new();
-    for (index, operator) in layout.operators.iter().enumerate() {
-        if matches!(operator.job, Job::Read(_)) {
-            continue;
-        }
-        let count = counts.entry(&operator.name).or_default();
-        let id = plan.nodes[operator.node].id.to_string();
-        named.insert(index, (id, format!("{} {count}", operator.name)));
-        *count += 1;
-    }
-    named
-}
-
-/// That all sources can be read again.
-fn check_repeatable(plan: &Plan, layout: &Layout) -> Result<()> {
-    for node in &layout.sources {
-        let node = &plan.nodes[*node];
-        if let Work::Source(source) = &node.work
-            && source.live()
-        {
-            let what = "rows that can be read only once cannot be gone on with after a stop";
-            return Err(Error::new(Fault::Pipeline, what)
-                .component(&*node.id)
-                .help("leave out `[state]`, or let the rows come from a file"));
-        }
-    }
-    Ok(())
-}
-
 /// The components that write early results, and how often.
 fn pulses(plan: &Plan) -> Vec<(usize, Duration)> {
     let every = |(index, node): (usize, &PlanNode)| match &node.work {
@@ -595,7 +565,7 @@ fn build_reader<'s>(
         facts: job.facts(),
         time: shared.layout.times[number].map(|time| time.rule),
         batch_rows: shared.settings.batch_rows,
-        from: rows_read(shared, number),
+        from: earlier::rows_read(shared, number),
         abort: Arc::clone(&shared.abort),
         metrics: Arc::clone(&shared.metrics),
     };
@@ -610,16 +580,6 @@ fn build_reader<'s>(
         let mut reading = ReadingOperator::new(setup, outlet, start);
         move |activation| reading.activate(activation)
     })
-}
-
-/// How many rows an earlier run has read of the splits of a source, by their numbers among all.
-fn rows_read(shared: &Shared, source: usize) -> Arc<HashMap<u32, u64>> {
-    let first: usize = shared.splits[..source].iter().map(Vec::len).sum();
-    let from = shared.from[source].iter();
-    Arc::new(
-        from.map(|(split, at)| ((first + split) as u32, at.rows))
-            .collect(),
-    )
 }
 
 fn build_stage<'s>(
@@ -643,7 +603,7 @@ fn build_stage<'s>(
         let id = &shared.plan.nodes[job.node].id;
         let _ = shared
             .abort
-            .guard(id, || resume(shared, (index, job), &mut stage));
+            .guard(id, || earlier::resume(shared, (index, job), &mut stage));
         move |activation| stage.activate(activation)
     })
 }
@@ -676,7 +636,7 @@ fn make_stage(
                 shares_stdout: shared.plan.printing() > 1,
             };
             let prepared = Arc::clone(&shared.prepared);
-            let writer = open(shared, (index, job), sink.as_ref(), &context);
+            let writer = earlier::open(shared, (index, job), sink.as_ref(), &context);
             let writer = writer.and_then(|writer| match start.workers {
                 // Whoever asks for one worker wants one thread to do the work.
                 1 => Ok(writer),
@@ -687,76 +647,6 @@ fn make_stage(
         }
         Job::Read(_) => Err(Error::internal("a reader is no stage")),
     })
-}
-
-/// Opens a sink, or goes on with what an earlier run has written.
-fn open(
-    shared: &Shared,
-    at: (usize, &Operator),
-    sink: &dyn Sink,
-    context: &SinkContext,
-) -> Result<Box<dyn Writer>> {
-    let Some(earlier) = held(shared, at)?.map(Earlier::stages) else {
-        return sink.open(context);
-    };
-    let (spill, id) = (Arc::clone(&shared.spill), Arc::clone(&context.id));
-    sink.resume(context, &Restored::new(&earlier, (0, 1), spill, id))
-}
-
-/// The component and the name of an operator that holds something.
-fn name_of(shared: &Shared, index: usize) -> Option<(String, String)> {
-    operators(&shared.plan, &shared.layout).remove(&index)
-}
-
-/// What an operator held at the snapshot that the run goes on from.
-fn held<'a>(shared: &'a Shared, (index, _): (usize, &Operator)) -> Result<Option<Earlier<'a>>> {
-    let name = name_of(shared, index);
-    let Some((snapshot, (component, name))) = shared.earlier.as_ref().zip(name) else {
-        return Ok(None);
-    };
-    Earlier::find(snapshot, (&component, &name), &shared.folder).map(Some)
-}
-
-/// Lets an operator go on with what it held at the snapshot that the run goes on from.
-fn resume(
-    shared: &Arc<Shared>,
-    (index, job): (usize, &Operator),
-    operator: &mut StageOperator,
-) -> Result<()> {
-    let Some(earlier) = held(shared, (index, job))? else {
-        return Ok(());
-    };
-    let alone = matches!(job.address, Some(Address::Worker(_)));
-    let (own, over) = earlier.own();
-    operator.resume(&own, (over, alone))?;
-    operator.restore(&earlier.stages(), alone)?;
-    resume_waiting(shared, index, operator.share(alone), operator)
-}
-
-/// The same for rows that waited for another input to end.
-fn resume_waiting(
-    shared: &Shared,
-    index: usize,
-    (worker, workers): (usize, usize),
-    operator: &mut StageOperator,
-) -> Result<()> {
-    let Some((snapshot, (component, name))) = shared.earlier.as_ref().zip(name_of(shared, index))
-    else {
-        return Ok(());
-    };
-    for (input, spool) in operator.spools() {
-        let name = name_of_waiting(&name, input);
-        let waiting = Earlier::find(snapshot, (&component, &name), &shared.folder)?;
-        let before = waiting.workers();
-        if before != workers && waiting.has_rows() {
-            let message = format!("rows wait here for another input to end, on {before} workers");
-            let help = format!("go on with `--workers {before}`");
-            return Err(Error::resource(message).help(help));
-        }
-        let (spill, id) = (Arc::clone(&shared.spill), component.as_str().into());
-        spool.restore(&Restored::new(&waiting, (worker, workers), spill, id))?;
-    }
-    Ok(())
 }
 
 fn beside_setup(shared: &Arc<Shared>, job: &Operator, gauge: &Arc<Gauge>) -> BesideSetup {
