@@ -3,10 +3,12 @@
 mod deal;
 pub mod drive;
 mod feed;
+pub mod held;
 pub mod spill;
 pub mod table;
 
 pub use deal::{Side, Timing};
 pub use drive::{Drive, Outcome};
+pub use held::Held;
 pub use spill::{MemorySpill, SharedSpill};
 pub use table::rows;

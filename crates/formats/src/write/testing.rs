@@ -11,9 +11,9 @@ use arrow_array::{
     StructArray, TimestampNanosecondArray, UInt8Array,
 };
 use arrow_schema::{DataType, Field};
-use dataflow_core::saved::{Parts, Restored, Saved};
-use dataflow_core::stage::{Spill, SpillWriter, Spilled};
-use dataflow_core::{Batch, Error, Result};
+use dataflow_core::Result;
+use dataflow_core::saved::Saved;
+use dataflow_testkit::Held;
 
 use crate::WriteFormat;
 
@@ -196,40 +196,6 @@ pub(crate) fn written(format: &dyn WriteFormat, rows: &RecordBatch, cut: Cut) ->
     Ok(bytes)
 }
 
-/// What a writer saved. Rows come in other batches than they were given in.
-struct Held(Saved);
-
-impl Parts for Held {
-    fn workers(&self) -> usize {
-        1
-    }
-
-    fn value(&self, _: usize, name: &str) -> Result<Option<serde_json::Value>> {
-        Ok(self.0.values.get(name).cloned())
-    }
-
-    fn rows(&self, _: usize, name: &str, each: &mut dyn FnMut(Batch) -> Result<()>) -> Result<()> {
-        for batch in self.0.rows.get(name).into_iter().flatten() {
-            let half = batch.len() / 2;
-            each(batch.slice(0, half))?;
-            each(batch.slice(half, batch.len() - half))?;
-        }
-        Ok(())
-    }
-
-    fn runs(&self, _: usize, _: &str) -> Result<Vec<(Arc<dyn Spilled>, u64)>> {
-        Ok(Vec::new())
-    }
-}
-
-struct NoSpill;
-
-impl Spill for NoSpill {
-    fn begin(&self, _: &str, _: arrow_schema::SchemaRef) -> Result<Box<dyn SpillWriter>> {
-        Err(Error::internal("there is nothing to spill"))
-    }
-}
-
 /// The file that a format makes of rows with writers that are gone on with every now and then.
 pub(crate) fn written_with_stops(
     format: &dyn WriteFormat,
@@ -253,7 +219,7 @@ pub(crate) fn written_with_stops(
             drop(writer);
             out.0.lock().expect("no panic").truncate(bytes as usize);
             let held = Held(saved);
-            let from = Restored::new(&held, (0, 1), Arc::new(NoSpill), "out".into());
+            let from = held.restored();
             writer = format.resume(Box::new(out.clone()), rows.schema(), bytes, &from)?;
         }
         if length == 0 {

@@ -4,46 +4,12 @@ use std::fs::{self, OpenOptions};
 use std::io::Write as _;
 
 use arrow_array::RecordBatch;
-use dataflow_core::saved::{Parts, Saved};
-use dataflow_core::stage::{Spill, SpillWriter, Spilled};
+use dataflow_core::saved::Saved;
 use dataflow_formats::write::{Arrow, Compression, Csv, Format, Jsonl, Parquet};
+use dataflow_testkit::Held;
 
 use super::testing::{Folder, context, rows};
 use super::*;
-
-/// What one writer saved. Rows come in other batches than they were given in.
-struct Held(Saved);
-
-impl Parts for Held {
-    fn workers(&self) -> usize {
-        1
-    }
-
-    fn value(&self, _: usize, name: &str) -> Result<Option<serde_json::Value>> {
-        Ok(self.0.values.get(name).cloned())
-    }
-
-    fn rows(&self, _: usize, name: &str, each: &mut dyn FnMut(Batch) -> Result<()>) -> Result<()> {
-        for batch in self.0.rows.get(name).into_iter().flatten() {
-            let half = batch.len() / 2;
-            each(batch.slice(0, half))?;
-            each(batch.slice(half, batch.len() - half))?;
-        }
-        Ok(())
-    }
-
-    fn runs(&self, _: usize, _: &str) -> Result<Vec<(Arc<dyn Spilled>, u64)>> {
-        Ok(Vec::new())
-    }
-}
-
-struct NoSpill;
-
-impl Spill for NoSpill {
-    fn begin(&self, _: &str, _: SchemaRef) -> Result<Box<dyn SpillWriter>> {
-        Err(Error::internal("there is nothing to spill"))
-    }
-}
 
 fn save(writer: &mut dyn Writer) -> Held {
     let mut saved = Saved::default();
@@ -52,8 +18,7 @@ fn save(writer: &mut dyn Writer) -> Held {
 }
 
 fn resume(sink: &dyn Sink, from: &Held) -> Result<Box<dyn Writer>> {
-    let from = Restored::new(from, (0, 1), Arc::new(NoSpill), "out".into());
-    sink.resume(&context().0, &from)
+    sink.resume(&context().0, &from.restored())
 }
 
 fn open(sink: &dyn Sink) -> Box<dyn Writer> {
@@ -426,7 +391,7 @@ fn a_table_shows_the_rows_of_all_runs() {
             at = *cut;
             let held = save(writer.as_mut());
             writer.write(&Batch::new(rows.slice(0, 9))).expect("lost");
-            let from = Restored::new(&held, (0, 1), Arc::new(NoSpill), "out".into());
+            let from = held.restored();
             writer = sink.resume(&context, &from).expect("goes on");
         }
         complete(writer);

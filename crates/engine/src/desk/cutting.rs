@@ -1,0 +1,97 @@
+//! The desk's part in snapshots: when an epoch ends, and how far everything was read then.
+
+use super::*;
+
+/// What the desk is doing about snapshots.
+#[derive(Clone, Copy, PartialEq)]
+pub(super) enum Cutting {
+    /// Nothing, until the next one is due.
+    Until(WallTime),
+    /// Waiting until everything before this tick has been read.
+    Before(u64),
+    /// Waiting until the snapshot is durable.
+    Durable,
+    /// Everything has been read, and the last snapshot is durable.
+    Over,
+}
+
+impl Desk {
+    /// Begins the next epoch when a snapshot is due, or when everything has been read; hands in how far that was.
+    pub(super) fn cut(&mut self, activation: &mut Activation<'_>) {
+        let Some((snapshots, every)) = self.setup.snapshots.clone() else {
+            return;
+        };
+        let Some(alarm) = self.alarm.as_ref() else {
+            return;
+        };
+        let (at_end, pauses) = (self.is_at_end(), self.pauses());
+        match self.cutting {
+            Cutting::Until(due) if at_end || pauses || due <= WallTime::now() => {
+                self.pausing = pauses;
+                self.epoch += 1;
+                self.next_tick = first_of(self.epoch);
+                self.cutting = Cutting::Before(self.next_tick);
+            }
+            Cutting::Until(due) => alarm.at(due),
+            Cutting::Before(limit)
+                if !activation.may_come(1, limit - 1) && !activation.may_come(0, limit - 1) =>
+            {
+                let facts = self.facts(limit);
+                self.cutting = Cutting::Durable;
+                if let Err(error) = snapshots.hand_in_facts(self.epoch - 1, facts) {
+                    self.setup.abort.raise(error);
+                }
+            }
+            Cutting::Durable => match snapshots.is_durable() {
+                Some(Ok(())) if self.pausing => {
+                    let error = Error::new(Fault::Paused, "stopped");
+                    self.setup.abort.raise(error);
+                }
+                Some(Ok(())) if at_end => {
+                    self.cutting = Cutting::Over;
+                    self.start.again.activate();
+                }
+                Some(Ok(())) => {
+                    self.cutting = Cutting::Until(WallTime::now() + every);
+                    self.start.again.activate();
+                }
+                Some(Err(error)) => self.setup.abort.raise(error),
+                None => {}
+            },
+            Cutting::Before(_) | Cutting::Over => {}
+        }
+    }
+
+    /// Whether the run is to stop behind the next snapshot.
+    pub(super) fn pauses(&self) -> bool {
+        let possible = self.setup.snapshots.is_some() && self.cutting != Cutting::Over;
+        possible && self.setup.pause.is_asked()
+    }
+
+    /// Whether all that there is to read has been read: the sources that have not ended are about to.
+    pub(super) fn is_at_end(&self) -> bool {
+        let mut left = self.open.iter().filter(|open| open.right.is_some());
+        left.all(|open| {
+            let unwanted = self.setup.demand.is_done(open.node);
+            let reads = open.clock.as_ref().is_some_and(Clock::is_reading);
+            !reads && (unwanted || (open.ended && open.next.is_none()))
+        })
+    }
+
+    /// How far everything has been read at a tick.
+    fn facts(&mut self, limit: u64) -> Facts {
+        self.judge(Some(limit));
+        let policies = self.setup.policies.iter();
+        let bad_rows = policies.map(|policy| (policy.id.to_string(), policy.retired(self.epoch)));
+        let bad_rows = bad_rows.collect();
+        let sources = self.open.iter_mut().zip(&self.setup.sources);
+        let at = sources.map(|(open, source)| {
+            let position = open.progress.at(limit, &source.splits);
+            (source.id.to_string(), position)
+        });
+        Facts {
+            sources: at.collect(),
+            bad_rows,
+        }
+    }
+}
