@@ -29,9 +29,14 @@ docs:
     cargo run --quiet -- schema > docs/reference/pipeline.schema.json
     RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps
 
-# Feed the readers with spoilt bytes, so many seconds each.
-soak seconds="3600":
+# Feed the readers with spoilt bytes, so many seconds each; kill runs and go on from there, so many rounds of each pipeline.
+soak seconds="3600" rounds="50":
     FUZZ_SECONDS={{seconds}} cargo test --workspace --test promises -- fuzz
+    KILL_ROUNDS={{rounds}} cargo test --workspace --test promises -- killed
+
+# Look at generated rows, and at how fast they are made.
+heads:
+    cargo test --workspace --lib -- --ignored --nocapture heads
 
 # Start a new component from a small one of its kind: just new accumulator product
 new kind name:

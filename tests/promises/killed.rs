@@ -74,7 +74,10 @@ fn written(folder: &Path) -> Vec<(String, Vec<u8>)> {
 }
 
 /// Kills runs of a pipeline and lets others go on, several times over.
-fn survives(text: &str, seed: u64, rounds: usize) {
+fn survives(text: &str, seed: u64) {
+    // More of them for a long look: `just soak`.
+    let rounds = std::env::var("KILL_ROUNDS").ok();
+    let rounds = rounds.and_then(|rounds| rounds.parse().ok()).unwrap_or(3);
     let folder = tempfile::tempdir().expect("a folder");
     let pipeline = folder.path().join("pipeline.toml");
     let text = text.replace("params = { out = \"\" }\n", "");
@@ -125,7 +128,7 @@ fn survives(text: &str, seed: u64, rounds: usize) {
 fn every_transform_survives_kills() {
     let folder = tempfile::tempdir().expect("a folder");
     let rows = data::rows(30_000);
-    survives(&sameness::transforms(folder.path(), &rows), 1, 3);
+    survives(&sameness::transforms(folder.path(), &rows), 1);
 }
 
 #[test]
@@ -137,7 +140,7 @@ fn every_window_survives_kills() {
         &files(&rows, |at, _| format!("{}.csv", at % 3)),
     );
     let text = crate::time::source(folder.path(), "20s", "") + &crate::time::windows();
-    survives(&text, 2, 3);
+    survives(&text, 2);
 }
 
 #[test]
@@ -149,7 +152,7 @@ fn transforms_over_time_survive_kills() {
         &files(&rows, |at, _| format!("{}.csv", at % 3)),
     );
     let text = crate::time::source(folder.path(), "20s", "") + &crate::row_time::pipeline();
-    survives(&text, 3, 3);
+    survives(&text, 3);
 }
 
 #[test]
@@ -163,5 +166,5 @@ fn joins_over_time_survive_kills() {
         );
     }
     let paths = folders.each_ref().map(|f| f.path().display().to_string());
-    survives(&crate::time_joins::joins(&paths[0], &paths[1], "20s"), 4, 3);
+    survives(&crate::time_joins::joins(&paths[0], &paths[1], "20s"), 4);
 }
