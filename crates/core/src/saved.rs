@@ -28,6 +28,105 @@ pub trait Save {
 
     /// A run on disk, of which the first `from` rows have been taken already.
     fn run(&mut self, name: &'static str, run: &Arc<dyn Spilled>, from: u64);
+
+    /// Numbered rows, over those that were given under this name the time before. Once a stage has given some under a name, it
+    /// does so whenever it is saved, even if nothing has changed. They are read like other rows, in the order of their numbers.
+    fn numbered(&mut self, name: &'static str, rows: Numbered);
+}
+
+/// What has become of rows that each have a number, for as long as the stage holds them.
+#[derive(Default)]
+pub struct Numbered {
+    /// Whether all that was given before is gone.
+    pub anew: bool,
+    /// Rows that are new or have changed, with their numbers. All have the same columns, and order keys if any has.
+    pub rows: Vec<(Vec<u32>, Batch)>,
+    /// Rows that are gone.
+    pub gone: Vec<u32>,
+}
+
+/// Which numbered rows have changed since they were saved. Nothing is noted before they were saved once.
+#[derive(Default)]
+pub struct Changes {
+    /// A bit for each number; none before the first time.
+    bits: Option<Vec<u64>>,
+}
+
+impl Changes {
+    /// These have changed, or are new.
+    #[inline]
+    pub fn mark(&mut self, numbers: &[u32]) {
+        if let Some(bits) = &mut self.bits {
+            numbers.iter().for_each(|number| set(bits, *number));
+        }
+    }
+
+    /// This one has changed, or is new.
+    #[inline]
+    pub fn mark_one(&mut self, number: u32) {
+        if let Some(bits) = &mut self.bits {
+            set(bits, number);
+        }
+    }
+
+    /// All have changed their numbers, or are gone.
+    pub fn all(&mut self) {
+        self.bits = None;
+    }
+
+    /// What has changed, ascending, and whether that is everything: so it is the first time, and behind [`all`](Self::all).
+    /// There are `count` numbers. From now on changes are noted anew.
+    pub fn take(&mut self, count: usize) -> (bool, Vec<u32>) {
+        let fresh = vec![0; count.div_ceil(64)];
+        let Some(bits) = self.bits.replace(fresh) else {
+            return (true, (0..count as u32).collect());
+        };
+        let mut changed = Vec::new();
+        for (at, word) in bits.into_iter().enumerate() {
+            let mut left = word;
+            while left != 0 {
+                changed.push(at as u32 * 64 + left.trailing_zeros());
+                left &= left - 1;
+            }
+        }
+        (false, changed)
+    }
+
+    /// What has changed, for a snapshot: the rows of those that `is_held` says are there, written by `write` for so many at once;
+    /// the others are gone. There are `count` numbers.
+    ///
+    /// # Errors
+    /// When `write` fails.
+    pub fn numbered(
+        &mut self,
+        count: usize,
+        at_once: usize,
+        is_held: impl Fn(u32) -> bool,
+        mut write: impl FnMut(&[u32]) -> Result<Batch>,
+    ) -> Result<Numbered> {
+        let (anew, changed) = self.take(count);
+        let (held, gone): (Vec<u32>, Vec<u32>) = changed.into_iter().partition(|n| is_held(*n));
+        let pieces = held.chunks(at_once.max(1));
+        let rows = pieces.map(|some| Ok((some.to_vec(), write(some)?)));
+        Ok(Numbered {
+            anew,
+            rows: rows.collect::<Result<_>>()?,
+            gone: if anew { Vec::new() } else { gone },
+        })
+    }
+
+    /// Bytes held.
+    pub fn bytes(&self) -> usize {
+        self.bits.as_ref().map_or(0, |bits| 8 * bits.capacity())
+    }
+}
+
+fn set(bits: &mut Vec<u64>, number: u32) {
+    let at = number as usize / 64;
+    if at >= bits.len() {
+        bits.resize(at + 1, 0);
+    }
+    bits[at] |= 1 << (number % 64);
 }
 
 /// What one stage on one worker wrote.
@@ -39,6 +138,8 @@ pub struct Saved {
     pub rows: BTreeMap<&'static str, Vec<Batch>>,
     /// Runs by name.
     pub runs: BTreeMap<&'static str, Vec<Taken>>,
+    /// Numbered rows by name.
+    pub numbered: BTreeMap<&'static str, Numbered>,
 }
 
 impl Saved {
@@ -52,6 +153,9 @@ impl Saved {
         for (name, runs) in self.runs {
             runs.iter()
                 .for_each(|(run, taken)| into.run(name, run, *taken));
+        }
+        for (name, rows) in self.numbered {
+            into.numbered(name, rows);
         }
     }
 }
@@ -69,6 +173,13 @@ impl Save for Saved {
     fn run(&mut self, name: &'static str, run: &Arc<dyn Spilled>, from: u64) {
         let runs = self.runs.entry(name).or_default();
         runs.push((Arc::clone(run), from));
+    }
+
+    fn numbered(&mut self, name: &'static str, mut numbered: Numbered) {
+        for (_, batch) in &mut numbered.rows {
+            *batch = batch.clone().with_charge(None).with_hash(None);
+        }
+        self.numbered.insert(name, numbered);
     }
 }
 
@@ -275,4 +386,27 @@ pub fn in_pieces(batch: &Batch, rows: usize) -> impl Iterator<Item = Batch> + '_
 /// When Arrow cannot put them together.
 pub fn copied(batch: &Batch, rows: impl IntoIterator<Item = u32>) -> Result<Batch> {
     batch.take(&UInt32Array::from_iter_values(rows))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn changes_are_told_once_and_everything_the_first_time() {
+        let mut changes = Changes::default();
+        changes.mark(&[3, 1]);
+        assert_eq!(changes.take(4), (true, vec![0, 1, 2, 3]));
+        assert_eq!(changes.take(4), (false, vec![]));
+        changes.mark(&[200, 1, 64, 1]);
+        changes.mark_one(63);
+        assert_eq!(changes.take(201), (false, vec![1, 63, 64, 200]));
+        assert_eq!(changes.take(201), (false, vec![]));
+        changes.mark_one(7);
+        changes.all();
+        changes.mark_one(0);
+        assert_eq!(changes.take(2), (true, vec![0, 1]));
+        assert_eq!(changes.take(2), (false, vec![]));
+        assert!(changes.bytes() > 0);
+    }
 }

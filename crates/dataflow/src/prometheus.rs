@@ -1,6 +1,6 @@
 //! The numbers of a run as Prometheus reads them: a fold over a snapshot, so nothing global is touched.
 
-use dataflow_engine::metrics::{LATENCY_SECONDS, LatencyNumbers};
+use dataflow_engine::metrics::{LATENCY_SECONDS, LatencyNumbers, SnapshotNumbers};
 use dataflow_engine::{BadCount, ComponentNumbers, Numbers};
 use prometheus::proto::{
     Bucket, Counter, Gauge, Histogram, LabelPair, Metric, MetricFamily, MetricType,
@@ -13,6 +13,8 @@ use crate::machine;
 pub fn text(pipeline: &str, numbers: &Numbers) -> String {
     let mut families = component_families(pipeline, numbers);
     families.extend(run_families(pipeline, numbers));
+    let snapshots = numbers.snapshots.iter();
+    families.extend(snapshots.flat_map(|snapshots| snapshot_families(pipeline, snapshots)));
     families.extend(process_families());
     families.retain(|family| !family.get_metric().is_empty());
     let mut text = Vec::new();
@@ -276,6 +278,40 @@ fn run_families(pipeline: &str, numbers: &Numbers) -> Vec<MetricFamily> {
     ]
 }
 
+/// The snapshots of a run that makes some.
+fn snapshot_families(pipeline: &str, snapshots: &SnapshotNumbers) -> Vec<MetricFamily> {
+    let one = |name: &str, help: &str, counts: bool, value: f64| {
+        let labels = vec![label("pipeline", pipeline)];
+        family(name, help, counts, vec![metric(counts, value, labels)])
+    };
+    vec![
+        one(
+            "dataflow_snapshots_total",
+            "Snapshots that are durable.",
+            true,
+            snapshots.count as f64,
+        ),
+        one(
+            "dataflow_snapshot_bytes_total",
+            "Bytes written for snapshots.",
+            true,
+            snapshots.bytes as f64,
+        ),
+        one(
+            "dataflow_snapshot_duration_seconds",
+            "How long the last snapshot took, from when it was due until it was durable.",
+            false,
+            snapshots.seconds,
+        ),
+        one(
+            "dataflow_snapshot_age_seconds",
+            "How long ago the last snapshot was durable; before the first, how long ago the run started.",
+            false,
+            snapshots.age,
+        ),
+    ]
+}
+
 fn process_families() -> Vec<MetricFamily> {
     let one = |counts: bool, value: f64| vec![metric(counts, value, Vec::new())];
     vec![
@@ -385,6 +421,34 @@ mod tests {
         assert!(text.contains("# TYPE dataflow_batch_latency_seconds histogram"));
         let line = "dataflow_batch_latency_seconds_bucket{component=\"cells\",pipeline=\"fleet\",type=\"file\",le=\"0.001\"} 0";
         assert!(text.lines().any(|l| l == line), "{text}");
+    }
+
+    #[test]
+    fn snapshots_are_told_where_some_are_made() {
+        let metrics = Metrics::new(Vec::new());
+        let none = text("fleet", &metrics.numbers());
+        assert!(!none.contains("snapshot"), "{none}");
+        metrics.watch_snapshots();
+        let before = text("fleet", &metrics.numbers());
+        for name in ["snapshots_total", "snapshot_bytes_total"] {
+            let zero = format!("dataflow_{name}{{pipeline=\"fleet\"}} 0");
+            assert!(before.lines().any(|l| l == zero), "{zero}\n{before}");
+        }
+        metrics.snapshot_begun();
+        metrics.snapshot_durable(700);
+        metrics.snapshot_begun();
+        metrics.snapshot_durable(300);
+        let text = text("fleet", &metrics.numbers());
+        for line in [
+            "dataflow_snapshots_total{pipeline=\"fleet\"} 2",
+            "dataflow_snapshot_bytes_total{pipeline=\"fleet\"} 1000",
+        ] {
+            assert!(text.lines().any(|l| l == line), "{line}\n{text}");
+        }
+        let numbers = metrics.numbers().snapshots.expect("some are made");
+        assert!(numbers.age >= 0.0 && numbers.age <= metrics.numbers().seconds);
+        assert!(text.contains("# TYPE dataflow_snapshot_age_seconds gauge"));
+        assert!(text.contains("# TYPE dataflow_snapshot_duration_seconds gauge"));
     }
 
     #[test]

@@ -443,8 +443,8 @@ pub struct Shares {
 const DECODING: usize = 10 << 20;
 
 impl Layout {
-    /// Divides `memory` bytes among the operators.
-    pub fn shares(&self, memory: usize, workers: usize) -> Shares {
+    /// Divides `memory` bytes among the operators. Where they are saved, half of what is for their states is for copies of it.
+    pub fn shares(&self, memory: usize, workers: usize, saved: bool) -> Shares {
         let decoding = (DECODING * workers * self.sources.len()).min(memory / 3);
         let rest = memory - decoding;
         let count = |wanted: fn(&Operator) -> bool| {
@@ -469,7 +469,7 @@ impl Layout {
         Shares {
             sources: rest / 5,
             amplifying: rest * 3 / 20 / amplifying.max(1),
-            state: rest * 3 / 5 / stateful.max(1),
+            state: rest * 3 / if saved { 10 } else { 5 } / stateful.max(1),
             waiting: rest / 20 / waiting.max(1),
         }
     }

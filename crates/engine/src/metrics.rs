@@ -208,6 +208,18 @@ pub struct Metrics {
     /// The bytes of state of all components.
     state: AtomicU64,
     warned: AtomicUsize,
+    snapshots: Mutex<Option<SnapshotTally>>,
+}
+
+/// What is known of the snapshots of this run.
+#[derive(Default)]
+struct SnapshotTally {
+    count: u64,
+    bytes: u64,
+    took: Duration,
+    /// When the one that is being made was begun, and when the last one was durable.
+    begun: Option<Instant>,
+    durable: Option<Instant>,
 }
 
 impl Metrics {
@@ -221,7 +233,31 @@ impl Metrics {
             memory: AtomicU64::new(0),
             state: AtomicU64::new(0),
             warned: AtomicUsize::new(0),
+            snapshots: Mutex::new(None),
         })
+    }
+
+    /// Says that snapshots are made.
+    pub fn watch_snapshots(&self) {
+        *lock(&self.snapshots) = Some(SnapshotTally::default());
+    }
+
+    /// A snapshot is begun.
+    pub fn snapshot_begun(&self) {
+        if let Some(tally) = lock(&self.snapshots).as_mut() {
+            tally.begun = Some(Instant::now());
+        }
+    }
+
+    /// The one that was begun is durable, and so many bytes were written for it.
+    pub fn snapshot_durable(&self, bytes: u64) {
+        if let Some(tally) = lock(&self.snapshots).as_mut() {
+            let now = Instant::now();
+            tally.count += 1;
+            tally.bytes += bytes;
+            tally.took = tally.begun.map_or(Duration::ZERO, |begun| now - begun);
+            tally.durable = Some(now);
+        }
     }
 
     /// The counters of component `node`.
@@ -277,7 +313,19 @@ impl Metrics {
         let (bytes, limit) = in_flight
             .as_ref()
             .map_or((0, 0), |(gauge, limit)| (gauge.bytes() as u64, *limit));
+        let snapshots = lock(&self.snapshots);
+        let snapshots = snapshots.as_ref().map(|tally| SnapshotNumbers {
+            count: tally.count,
+            bytes: tally.bytes,
+            seconds: tally.took.as_secs_f64(),
+            age: tally
+                .durable
+                .unwrap_or(self.started)
+                .elapsed()
+                .as_secs_f64(),
+        });
         Numbers {
+            snapshots,
             seconds: self.started.elapsed().as_secs_f64(),
             in_flight_bytes: bytes,
             in_flight_limit: limit,
@@ -355,8 +403,23 @@ pub struct Numbers {
     pub in_flight_limit: u64,
     /// The whole memory budget.
     pub memory_limit: u64,
+    /// Where snapshots are made, what is known of them.
+    pub snapshots: Option<SnapshotNumbers>,
     /// Component by component, in the plan's order.
     pub components: Vec<ComponentNumbers>,
+}
+
+/// The snapshots of a run.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct SnapshotNumbers {
+    /// How many are durable.
+    pub count: u64,
+    /// Bytes written for them.
+    pub bytes: u64,
+    /// How long the last one took, from when it was due until it was durable.
+    pub seconds: f64,
+    /// How long ago that was; before the first, how long ago the run started.
+    pub age: f64,
 }
 
 /// Bad rows of one reason.

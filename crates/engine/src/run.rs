@@ -169,7 +169,7 @@ impl Run {
         };
         let metrics = Metrics::new(plan.nodes.iter().map(label).collect());
         let layout = lay_out(&plan, settings.workers);
-        let shares = layout.shares(settings.memory, settings.workers);
+        let shares = layout.shares(settings.memory, settings.workers, settings.state.is_some());
         let mut splits = Vec::new();
         for node in &layout.sources {
             let node = &plan.nodes[*node];
@@ -217,7 +217,8 @@ impl Run {
         let snapshots = store.zip(settings.state.as_ref()).map(|(store, state)| {
             let operators = earlier::operators(&plan, &layout);
             let last = earlier.as_ref().map(|(snapshot, _)| snapshot);
-            let snapshots = Snapshots::new(store, operators, settings.workers, state, last);
+            let workers = settings.workers;
+            let snapshots = Snapshots::new(store, operators, workers, state, last, &metrics);
             Arc::new(snapshots)
         });
         let gauge = Gauge::new();

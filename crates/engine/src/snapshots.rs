@@ -5,25 +5,27 @@
 //! can come, writes down what it holds, and goes on with the next. What comes of later epochs meanwhile waits. So
 //! everything before the cut is in the snapshot, nothing behind it is, and nobody stands still for long.
 
+mod earlier;
+mod parts;
+
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
-use arrow_array::RecordBatch;
 use crossbeam_channel::{Receiver, Sender, unbounded};
-use dataflow_core::saved::{Parts, Saved};
-use dataflow_core::stage::Spilled;
-use dataflow_core::{Batch, Error, Result};
-use dataflow_store::{Content, Draft, PartKey, Pending, Snapshot, Store, Stored};
-use serde::{Deserialize, Serialize};
+use dataflow_core::saved::Saved;
+use dataflow_core::{Error, Result};
+use dataflow_store::{PartKey, Pending, Snapshot, Store};
 use serde_json::Value;
 
+pub use self::earlier::Earlier;
+pub use self::parts::name_of_waiting;
+use self::parts::{Columns, Drawn};
 use crate::abort::lock;
+use crate::metrics::Metrics;
 use crate::positions::Facts;
 use crate::resume::{Manifest, StateSettings};
-use crate::spill::{SpillFolder, kept, with_facts, without_facts};
 
 /// How many low bits of a tick count within its epoch: more ticks than a run will ever have.
 const WITHIN: u32 = 40;
@@ -94,6 +96,7 @@ pub struct Snapshots {
     pending: Option<Sender<Pending>>,
     thread: Option<JoinHandle<()>>,
     wake: Arc<Mutex<Option<Wake>>>,
+    metrics: Arc<Metrics>,
 }
 
 /// Tells the desk that a snapshot is durable.
@@ -113,27 +116,8 @@ struct AtWork {
     /// Whether the one that was put together last is durable, once that is known.
     durable: Option<Result<()>>,
     /// What the snapshot before consists of.
-    parts: BTreeSet<PartKey>,
+    parts: Columns,
     files: BTreeSet<String>,
-}
-
-/// What is told of a part beside its rows.
-#[derive(Default, Serialize, Deserialize)]
-struct PartNote {
-    over: bool,
-    own: Value,
-    values: Option<BTreeMap<String, Value>>,
-    /// The runs by name.
-    runs: BTreeMap<String, Vec<StoredRun>>,
-}
-
-/// A run that is part of a snapshot.
-#[derive(Serialize, Deserialize)]
-struct StoredRun {
-    file: String,
-    rows: u64,
-    /// How many rows of it have been taken.
-    taken: u64,
 }
 
 impl Snapshots {
@@ -144,11 +128,14 @@ impl Snapshots {
         workers: usize,
         state: &StateSettings,
         last: Option<&Snapshot>,
+        metrics: &Arc<Metrics>,
     ) -> Self {
+        metrics.watch_snapshots();
+        let numbers = Arc::clone(metrics);
         let parts = last.iter().flat_map(|last| last.parts());
         let files = last.iter().flat_map(|last| last.files());
         let at_work = AtWork {
-            parts: parts.map(|(key, _)| key.clone()).collect(),
+            parts: parts.map(|(key, _)| (key.clone(), None)).collect(),
             files: files.map(|file| file.name).collect(),
             ..AtWork::default()
         };
@@ -159,7 +146,7 @@ impl Snapshots {
         // It ends with this value. Where there is no thread, no snapshot is ever known to be durable.
         let thread = std::thread::Builder::new()
             .name("snapshots".into())
-            .spawn(move || wait(&durable, &told, &woken));
+            .spawn(move || wait(&durable, &told, &woken, &numbers));
         Self {
             store,
             operators,
@@ -169,7 +156,13 @@ impl Snapshots {
             pending: Some(pending),
             thread: thread.ok(),
             wake,
+            metrics: Arc::clone(metrics),
         }
+    }
+
+    /// One is due: operators will hand in what they hold.
+    pub fn begun(&self) {
+        self.metrics.snapshot_begun();
     }
 
     /// Takes what an operator holds at the end of an epoch.
@@ -223,14 +216,22 @@ impl Snapshots {
                 operator: name.clone(),
                 worker: worker as u32,
             };
+            let before = &at_work.parts;
             match held.over {
-                true => at_work.ended.put(&mut draft, &of, held)?,
-                false => drawn.put(&mut draft, &of, held)?,
+                true => at_work.ended.put(&mut draft, &of, held, before)?,
+                false => drawn.put(&mut draft, &of, held, before)?,
             }
         }
-        drawn.parts.extend(at_work.ended.parts.iter().cloned());
+        let ended = at_work.ended.parts.iter();
+        drawn
+            .parts
+            .extend(ended.map(|(key, columns)| (key.clone(), columns.clone())));
         drawn.files.extend(at_work.ended.files.iter().cloned());
-        for part in at_work.parts.difference(&drawn.parts) {
+        for part in at_work
+            .parts
+            .keys()
+            .filter(|part| !drawn.parts.contains_key(part))
+        {
             draft.drop_part(part);
         }
         for file in at_work.files.difference(&drawn.files) {
@@ -269,10 +270,16 @@ impl Drop for Snapshots {
 }
 
 /// Waits for one snapshot after the other.
-fn wait(pending: &Receiver<Pending>, at_work: &Mutex<AtWork>, wake: &Mutex<Option<Wake>>) {
+fn wait(
+    pending: &Receiver<Pending>,
+    at_work: &Mutex<AtWork>,
+    wake: &Mutex<Option<Wake>>,
+    metrics: &Metrics,
+) {
     for pending in pending {
         let durable = pending.wait();
         if let Ok(committed) = &durable {
+            metrics.snapshot_durable(committed.bytes);
             tracing::debug!(
                 number = committed.number,
                 bytes = committed.bytes,
@@ -283,192 +290,5 @@ fn wait(pending: &Receiver<Pending>, at_work: &Mutex<AtWork>, wake: &Mutex<Optio
         if let Some(wake) = lock(wake).as_ref() {
             wake();
         }
-    }
-}
-
-/// What has been put into a draft.
-#[derive(Default)]
-struct Drawn {
-    parts: BTreeSet<PartKey>,
-    files: BTreeSet<String>,
-}
-
-impl Drawn {
-    fn put(&mut self, draft: &mut Draft, of: &PartKey, held: Held) -> Result<()> {
-        let mut note = PartNote {
-            over: held.over,
-            own: held.own,
-            ..PartNote::default()
-        };
-        for (input, saved) in held.waiting {
-            let held = Held {
-                stage: Some(saved),
-                ..Held::default()
-            };
-            self.put(draft, &waiting(of, input), held)?;
-        }
-        if let Some(saved) = held.stage {
-            let values = saved.values.into_iter();
-            note.values = Some(
-                values
-                    .map(|(name, value)| (name.to_string(), value))
-                    .collect(),
-            );
-            for (name, batches) in saved.rows {
-                let rows: Result<Vec<RecordBatch>> = batches.iter().map(with_facts).collect();
-                self.content(draft, rows_of(of, name), Content::WholeBatches(rows?))?;
-            }
-            for (name, runs) in saved.runs {
-                let mut named = Vec::new();
-                for (run, taken) in runs {
-                    let rows = run.rows();
-                    let file = run
-                        .keep()
-                        .ok_or_else(|| Error::internal("a run is in no file"))?;
-                    let file = draft.adopt(of.clone(), &file)?;
-                    self.files.insert(file.clone());
-                    named.push(StoredRun { file, rows, taken });
-                }
-                note.runs.insert(name.to_string(), named);
-            }
-        }
-        let bytes = serde_json::to_vec(&note);
-        let bytes = bytes.map_err(|e| Error::internal(format!("a part cannot be written: {e}")))?;
-        self.content(draft, of.clone(), Content::Whole(bytes))
-    }
-
-    fn content(&mut self, draft: &mut Draft, key: PartKey, content: Content) -> Result<()> {
-        self.parts.insert(key.clone());
-        draft.put(key, content)
-    }
-}
-
-/// The part of the rows that wait in an input.
-fn waiting(of: &PartKey, input: usize) -> PartKey {
-    PartKey {
-        operator: name_of_waiting(&of.operator, input),
-        ..of.clone()
-    }
-}
-
-/// What is said to be the operator of rows that wait in one of its inputs.
-pub fn name_of_waiting(operator: &str, input: usize) -> String {
-    format!("{operator} / input {input}")
-}
-
-/// The part of the rows that a stage saved under a name.
-fn rows_of(of: &PartKey, name: &str) -> PartKey {
-    PartKey {
-        operator: format!("{} / {name}", of.operator),
-        ..of.clone()
-    }
-}
-
-/// What an operator held at a snapshot, on all workers that had a stage of it.
-pub struct Earlier<'a> {
-    snapshot: &'a Snapshot,
-    parts: Vec<(PartKey, PartNote)>,
-    folder: Arc<SpillFolder>,
-}
-
-impl<'a> Earlier<'a> {
-    /// What there is of an operator of a component.
-    ///
-    /// # Errors
-    /// When a part cannot be read.
-    pub fn find(
-        snapshot: &'a Snapshot,
-        (component, operator): (&str, &str),
-        folder: &Arc<SpillFolder>,
-    ) -> Result<Self> {
-        let mut parts = Vec::new();
-        for (key, _) in snapshot.parts() {
-            if key.component != component || key.operator != operator {
-                continue;
-            }
-            let Some(Stored::Whole(bytes)) = snapshot.read(key)? else {
-                continue;
-            };
-            let note = serde_json::from_slice(&bytes);
-            let note: PartNote = note.map_err(|e| {
-                Error::data(format!("what was saved of {key} is no note of a part: {e}"))
-            })?;
-            parts.push((key.clone(), note));
-        }
-        Ok(Self {
-            snapshot,
-            parts,
-            folder: Arc::clone(folder),
-        })
-    }
-
-    /// What each operator held itself, and whether all of them had ended.
-    pub fn own(&self) -> (Vec<&Value>, bool) {
-        let own = self.parts.iter().map(|(_, note)| &note.own);
-        let over = !self.parts.is_empty() && self.parts.iter().all(|(_, note)| note.over);
-        (own.collect(), over)
-    }
-
-    /// Whether any of them saved rows.
-    pub fn has_rows(&self) -> bool {
-        let rows_of_these = |key: &PartKey| {
-            let mut parts = self.parts.iter();
-            parts.any(|(part, _)| {
-                key.component == part.component
-                    && key.operator.starts_with(&format!("{} / ", part.operator))
-            })
-        };
-        let in_runs = self.parts.iter().any(|(_, note)| !note.runs.is_empty());
-        in_runs || self.snapshot.parts().any(|(key, _)| rows_of_these(key))
-    }
-
-    /// Only those that had a stage.
-    #[must_use]
-    pub fn stages(mut self) -> Self {
-        self.parts.retain(|(_, note)| note.values.is_some());
-        self
-    }
-}
-
-impl Parts for Earlier<'_> {
-    fn workers(&self) -> usize {
-        self.parts.len()
-    }
-
-    fn value(&self, worker: usize, name: &str) -> Result<Option<Value>> {
-        let values = self.parts[worker].1.values.as_ref();
-        Ok(values.and_then(|values| values.get(name)).cloned())
-    }
-
-    fn rows(
-        &self,
-        worker: usize,
-        name: &str,
-        each: &mut dyn FnMut(Batch) -> Result<()>,
-    ) -> Result<()> {
-        let key = rows_of(&self.parts[worker].0, name);
-        let Some(Stored::WholeBatches(batches)) = self.snapshot.read(&key)? else {
-            return Ok(());
-        };
-        for batch in batches {
-            each(without_facts(&batch?)?)?;
-        }
-        Ok(())
-    }
-
-    fn runs(&self, worker: usize, name: &str) -> Result<Vec<(Arc<dyn Spilled>, u64)>> {
-        let (key, note) = &self.parts[worker];
-        let files: BTreeMap<String, PathBuf> = (self.snapshot.files())
-            .map(|file| (file.name, file.path))
-            .collect();
-        let runs = note.runs.get(name).into_iter().flatten();
-        let found = runs.map(|run| {
-            let path = files.get(&run.file).ok_or_else(|| {
-                Error::data(format!("the run `{}` of {key} is in no snapshot", run.file))
-            })?;
-            let opened = kept(&self.folder, &key.component, path.clone(), run.rows)?;
-            Ok((opened, run.taken))
-        });
-        found.collect()
     }
 }

@@ -226,10 +226,13 @@ impl Stage for Repeat {
     }
 }
 
-/// Routes numbers by their remainder and sums them; writes sorted at the end.
+/// Routes numbers by their remainder and sums them; writes sorted at the end. A sum that is even is not held but set aside, so keys come
+/// and go between snapshots, which tell what has changed.
 #[derive(Default)]
 struct SumByKey {
     sums: std::collections::BTreeMap<i64, i64>,
+    even: std::collections::BTreeMap<i64, i64>,
+    changes: [saved::Changes; 2],
     waiting: Vec<(i64, i64)>,
 }
 
@@ -238,19 +241,39 @@ const KEYS: i64 = 97;
 impl Stage for SumByKey {
     fn on_batch(&mut self, batch: Batch, _: &mut dyn Output) -> Result<Flow> {
         for x in values(&batch) {
-            *self.sums.entry(x.rem_euclid(KEYS)).or_default() += x;
+            let key = x.rem_euclid(KEYS);
+            let before = self.sums.remove(&key).or_else(|| self.even.remove(&key));
+            let sum = before.unwrap_or_default() + x;
+            match sum % 2 == 0 {
+                true => self.even.insert(key, sum),
+                false => self.sums.insert(key, sum),
+            };
+            let changes = self.changes.iter_mut();
+            changes.for_each(|changes| changes.mark_one(key as u32));
         }
         Ok(Flow::Ready)
     }
     fn save(&mut self, into: &mut dyn saved::Save) -> Result<()> {
-        into.rows("held", resuming::pairs(&self.sums));
+        let held = [("held", &self.sums), ("even", &self.even)];
+        for (changes, (name, held)) in self.changes.iter_mut().zip(held) {
+            let is_held = |key: u32| held.contains_key(&i64::from(key));
+            let write = |keys: &[u32]| {
+                let some = keys.iter().map(|key| i64::from(*key));
+                Ok(resuming::pairs(
+                    &some.map(|key| (key, held[&key])).collect(),
+                ))
+            };
+            into.numbered(name, changes.numbered(KEYS as usize, 7, is_held, write)?);
+        }
         Ok(())
     }
     fn restore(&mut self, from: &saved::Restored<'_>) -> Result<()> {
-        self.sums = resuming::restored(from)?;
+        self.sums = resuming::restored(from, "held")?;
+        self.even = resuming::restored(from, "even")?;
         Ok(())
     }
     fn on_end(&mut self, out: &mut dyn Output) -> Result<Flow> {
+        self.sums.append(&mut self.even);
         self.waiting = std::mem::take(&mut self.sums).into_iter().rev().collect();
         self.more(out)
     }
@@ -319,7 +342,7 @@ impl Stage for DigestByKey {
         Ok(())
     }
     fn restore(&mut self, from: &saved::Restored<'_>) -> Result<()> {
-        self.digests = resuming::restored(from)?;
+        self.digests = resuming::restored(from, "held")?;
         Ok(())
     }
     fn on_end(&mut self, out: &mut dyn Output) -> Result<Flow> {

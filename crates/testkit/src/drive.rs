@@ -14,7 +14,7 @@ use dataflow_core::transform::{Emits, StagePlan};
 use dataflow_core::{Batch, Error, Result, Route, StageContext, Transform};
 
 use crate::deal::{Deal, Dealt, Side, Timing, deal};
-use crate::feed::{Collected, Feed, interrupted, saved};
+use crate::feed::{Collected, Feed, InMemory, interrupted, saved};
 use crate::spill::{MemorySpill, SharedSpill};
 
 /// How a transform is run.
@@ -32,10 +32,11 @@ pub struct Drive {
     pub pausing: bool,
     /// After how many pieces a watermark comes, where rows have times.
     pub mark_every: usize,
-    /// Behind every so many pieces, all stages are saved and replaced by others that go on with what they held; never, if 0.
+    /// Behind every so many pieces, all stages are replaced by others that go on with what was saved of them, which is done behind
+    /// each piece; never, if 0.
     pub cut_every: usize,
-    /// On how many workers what was saved is taken over, before it comes back to as many as there were. With 0 stages are only saved,
-    /// and go on themselves.
+    /// On how many workers what was saved is taken over, before it comes back to as many as there were. With 0 stages are saved and
+    /// go on themselves.
     pub via: usize,
 }
 
@@ -52,6 +53,14 @@ impl Default for Drive {
             via: 1,
         }
     }
+}
+
+/// Where stages are saved.
+struct Cut {
+    /// Behind which piece.
+    piece: usize,
+    /// Whether others go on instead of them.
+    replaces: bool,
 }
 
 /// What came out.
@@ -290,9 +299,12 @@ impl Drive {
             feeds.push(Feed::new(stage, inputs, batches, marks, self.pausing)?);
         }
         for cut in cuts {
-            feeds.iter_mut().try_for_each(|feed| feed.until(cut))?;
-            let here = saved(feeds.iter_mut().map(|f| &mut f.stage))?;
-            if self.via == 0 {
+            feeds
+                .iter_mut()
+                .try_for_each(|feed| feed.until(cut.piece))?;
+            let here = feeds.iter_mut().map(Feed::saved).collect::<Result<_>>();
+            let here = InMemory(here?);
+            if !cut.replaces {
                 continue;
             }
             let via = match plan.route {
@@ -310,8 +322,8 @@ impl Drive {
         feeds.into_iter().map(Feed::end).collect()
     }
 
-    /// Behind which pieces the stages are replaced.
-    fn cuts(&self, fed: &[Vec<Dealt>], marks: &[(usize, Instant)]) -> Vec<usize> {
+    /// Behind which pieces the stages are saved: behind each, so that most times they tell what has changed.
+    fn cuts(&self, fed: &[Vec<Dealt>], marks: &[(usize, Instant)]) -> Vec<Cut> {
         if self.cut_every == 0 {
             return Vec::new();
         }
@@ -319,11 +331,12 @@ impl Drive {
         let pieces: BTreeSet<usize> = pieces
             .chain(marks.iter().map(|(piece, _)| *piece))
             .collect();
-        pieces
-            .into_iter()
-            .skip(self.cut_every - 1)
-            .step_by(self.cut_every)
-            .collect()
+        let counted = pieces.into_iter().zip(1_usize..);
+        let cut = |(piece, count): (usize, usize)| Cut {
+            piece,
+            replaces: self.via > 0 && count.is_multiple_of(self.cut_every),
+        };
+        counted.map(cut).collect()
     }
 
     /// What was sent to other ports with order keys, merged as the main port is.

@@ -9,6 +9,7 @@ use dataflow_core::time::Instant;
 use dataflow_core::{Batch, Flow, Gauge, Output, Result, Stage};
 
 use crate::deal::Dealt;
+use crate::held::Ledger;
 use crate::spill::{MemorySpill, SharedSpill};
 
 /// What a stage on one worker wrote.
@@ -69,6 +70,7 @@ pub(crate) struct Feed<'a> {
     marks: std::iter::Peekable<std::slice::Iter<'a, (usize, Instant)>>,
     out: Collected,
     gauge: Arc<Gauge>,
+    ledger: Ledger,
     pub(crate) done: bool,
 }
 
@@ -95,6 +97,7 @@ impl<'a> Feed<'a> {
                 ..Collected::default()
             },
             gauge: Gauge::new(),
+            ledger: Ledger::default(),
             done: false,
         };
         for input in 0..feed.left.len() {
@@ -128,6 +131,7 @@ impl<'a> Feed<'a> {
     /// Goes on with another stage, which is told again what the one before knew of its inputs.
     pub(crate) fn replace(&mut self, stage: Box<dyn Stage>) -> Result<()> {
         self.stage = stage;
+        self.ledger = Ledger::default();
         for input in 0..self.left.len() {
             if self.left[input] == 0 {
                 self.call(|stage, out| stage.on_input_end(input, out))?;
@@ -137,6 +141,14 @@ impl<'a> Feed<'a> {
             self.call(|stage, out| stage.on_watermark(time, out))?;
         }
         Ok(())
+    }
+
+    /// What the stage holds.
+    pub(crate) fn saved(&mut self) -> Result<Saved> {
+        let mut saved = Saved::default();
+        self.stage.save(&mut saved)?;
+        self.ledger.complete(&mut saved);
+        Ok(saved)
     }
 
     fn take(&mut self, dealt: Dealt) -> Result<()> {
@@ -188,11 +200,12 @@ impl<'a> Feed<'a> {
     }
 }
 
-/// What stages hold, worker by worker.
+/// What stages hold that were never saved before, worker by worker.
 pub(crate) fn saved<'a>(stages: impl Iterator<Item = &'a mut Box<dyn Stage>>) -> Result<InMemory> {
     let each = stages.map(|stage| {
         let mut saved = Saved::default();
         stage.save(&mut saved)?;
+        Ledger::default().complete(&mut saved);
         Ok(saved)
     });
     each.collect::<Result<_>>().map(InMemory)
@@ -216,7 +229,7 @@ pub(crate) fn interrupted(
 }
 
 /// What each worker's stage saved.
-pub(crate) struct InMemory(Vec<Saved>);
+pub(crate) struct InMemory(pub(crate) Vec<Saved>);
 
 impl Parts for InMemory {
     fn workers(&self) -> usize {

@@ -68,7 +68,7 @@ impl Work for Pass {
         Ok(Some(batch.with_order(Some(order))))
     }
 
-    fn save(&self, _: &KeyNumbers, _: &mut dyn Save) -> Result<()> {
+    fn save(&mut self, _: &mut KeyNumbers, _: &mut dyn Save) -> Result<()> {
         Ok(())
     }
 

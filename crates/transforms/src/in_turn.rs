@@ -10,14 +10,14 @@ use arrow_buffer::{Buffer, OffsetBuffer, ScalarBuffer};
 use arrow_schema::{DataType, SchemaRef};
 use dataflow_core::external::sort_by_bytes;
 use dataflow_core::order::Keys;
-use dataflow_core::saved::{Restored, Save, Share};
+use dataflow_core::saved::{Changes, Restored, Save, Share};
 use dataflow_core::sorter::{Sorted, Sorter};
 use dataflow_core::time::Instant;
 use dataflow_core::{Batch, Error, Result, StageContext};
 
 use crate::aggregate::groups::Groups;
 use crate::columns::column;
-use crate::saved::keyed;
+use crate::saved::{PIECE, keyed};
 use dataflow_core::in_time::InTime;
 
 /// The keys met so far, each with a number.
@@ -30,6 +30,8 @@ pub(crate) struct KeyNumbers {
     /// The keys' bytes, whose order is the keys'.
     bytes: Vec<u8>,
     ends: Vec<usize>,
+    /// The keys of which something has changed since that was saved.
+    pub(crate) changes: Changes,
 }
 
 impl KeyNumbers {
@@ -43,6 +45,7 @@ impl KeyNumbers {
             order: Keys::ascending(types)?,
             bytes: Vec::new(),
             ends: Vec::new(),
+            changes: Changes::default(),
         })
     }
 
@@ -92,6 +95,22 @@ impl KeyNumbers {
         }
     }
 
+    /// Saves what has changed: what `columns` has of some keys beside them, if they are held; of the others there is nothing any more.
+    pub(crate) fn save_changes(
+        &mut self,
+        name: &'static str,
+        is_held: impl Fn(u32) -> bool,
+        columns: impl Fn(&[u32]) -> Result<Vec<ArrayRef>>,
+        into: &mut dyn Save,
+    ) -> Result<()> {
+        let mut changes = std::mem::take(&mut self.changes);
+        let write = |some: &[u32]| self.saved(some, columns(some)?);
+        let numbered = changes.numbered(self.len(), PIECE, is_held, write);
+        self.changes = changes;
+        into.numbered(name, numbered?);
+        Ok(())
+    }
+
     /// Rows to be saved: the keys with these numbers, and columns beside them.
     pub(crate) fn saved(&self, numbers: &[u32], columns: Vec<ArrayRef>) -> Result<Batch> {
         keyed(self.keys(numbers)?, columns, numbers.len())
@@ -112,6 +131,7 @@ impl KeyNumbers {
         };
         let keys = groups.keys(kept)?;
         groups.clear()?;
+        self.changes.all();
         self.bytes.clear();
         self.ends.clear();
         if kept.is_empty() {
@@ -136,7 +156,7 @@ impl KeyNumbers {
     /// Bytes held.
     pub(crate) fn bytes(&self) -> usize {
         let groups = self.groups.as_ref().map_or(0, Groups::bytes);
-        groups + self.bytes.capacity() + 8 * self.ends.capacity()
+        groups + self.bytes.capacity() + 8 * self.ends.capacity() + self.changes.bytes()
     }
 }
 

@@ -344,8 +344,9 @@ pub(crate) trait Work: Send {
         watermark
     }
 
-    /// Writes down what is held of keys, in rows whose first columns are the keys ([`KeyNumbers::saved`]).
-    fn save(&self, keys: &KeyNumbers, into: &mut dyn Save) -> Result<()>;
+    /// Writes down what has changed of keys ([`KeyNumbers::save_changes`]). The keys of rows that were taken are marked; others of
+    /// which something has changed, or gone, must be.
+    fn save(&mut self, keys: &mut KeyNumbers, into: &mut dyn Save) -> Result<()>;
 
     /// Goes on with what was written down. `share` tells which of such rows are of this worker.
     fn restore(
@@ -394,6 +395,7 @@ impl<W: Work> Working<W> {
             return Ok(Some(Some(batch)));
         }
         if let Some(rows) = self.rows.next()? {
+            self.rows.keys.changes.mark(&rows.keys);
             let batch = self.work.take(rows, &mut self.rows.keys, out)?;
             self.too_large()?;
             return Ok(Some(batch));
@@ -465,7 +467,7 @@ impl<W: Work> Stage for Working<W> {
 
     fn save(&mut self, into: &mut dyn Save) -> Result<()> {
         self.rows.save(ROWS, into);
-        self.work.save(&self.rows.keys, into)
+        self.work.save(&mut self.rows.keys, into)
     }
 
     fn restore(&mut self, from: &Restored<'_>) -> Result<()> {

@@ -27,6 +27,7 @@ impl Desk {
         let (at_end, pauses) = (self.is_at_end(), self.pauses());
         match self.cutting {
             Cutting::Until(due) if at_end || pauses || due <= WallTime::now() => {
+                snapshots.begun();
                 self.pausing = pauses;
                 self.epoch += 1;
                 self.next_tick = first_of(self.epoch);

@@ -23,7 +23,7 @@ pub(super) fn pairs(held: &BTreeMap<i64, i64>) -> Batch {
 }
 
 /// The same, read again: the rows of the keys that a worker owns.
-pub(super) fn restored(from: &saved::Restored<'_>) -> Result<BTreeMap<i64, i64>> {
+pub(super) fn restored(from: &saved::Restored<'_>, name: &str) -> Result<BTreeMap<i64, i64>> {
     let column = |batch: &Batch, at: usize| {
         let column = batch.rows().column(at).as_primitive::<Int64Type>();
         column.values().to_vec()
@@ -33,7 +33,7 @@ pub(super) fn restored(from: &saved::Restored<'_>) -> Result<BTreeMap<i64, i64>>
         Ok(keys.map(|key| key_hash(&key.to_be_bytes())).collect())
     };
     let mut held = BTreeMap::new();
-    from.rows("held", saved::Share::Keyed(&hash), &mut |batch| {
+    from.rows(name, saved::Share::Keyed(&hash), &mut |batch| {
         held.extend(column(&batch, 0).into_iter().zip(column(&batch, 1)));
         Ok(())
     })?;

@@ -13,7 +13,7 @@ use arrow_array::{ArrayRef, BinaryArray, Int64Array};
 use arrow_schema::DataType;
 use dataflow_core::external::{OpenRuns, piece_bytes, piece_rows};
 use dataflow_core::order::Keys;
-use dataflow_core::saved::{Restored, Save, Share};
+use dataflow_core::saved::{Changes, Restored, Save, Share};
 use dataflow_core::time::{BEGINNING, END, Instant};
 use dataflow_core::{Batch, Flow, Output, Result, Stage, StageContext};
 
@@ -39,6 +39,8 @@ pub(super) struct Closing {
     groups: Groups,
     states: States,
     assigned: Vec<u32>,
+    /// The groups that have changed, or left, since they were saved.
+    changes: Changes,
     /// When each group leaves, and how many have left.
     leaves: Vec<Instant>,
     left: usize,
@@ -94,6 +96,7 @@ impl Closing {
             groups: Groups::new(&work.types, context.memory)?,
             states: States::new(&work.calls),
             assigned: Vec::new(),
+            changes: Changes::default(),
             leaves: Vec::new(),
             left: 0,
             held: work.held.by(context.worker),
@@ -121,6 +124,7 @@ impl Closing {
 
     fn clear(&mut self) -> Result<()> {
         self.states.clear();
+        self.changes.all();
         self.leaves.clear();
         self.left = 0;
         self.groups.clear()
@@ -137,6 +141,7 @@ impl Closing {
         for (group, end) in self.assigned.iter().zip(ends) {
             self.leaves[*group as usize] = *end;
         }
+        self.changes.mark(&self.assigned);
         if is_rows(batch.rows(), keys.len()) {
             let groups = Some(self.assigned.as_slice());
             self.states
@@ -223,6 +228,7 @@ impl Closing {
         for group in left {
             self.leaves[*group as usize] = LEFT;
         }
+        self.changes.mark(left);
         self.left += left.len();
         let live = self.leaves.len() - self.left;
         if live > self.left || self.left == 0 {
@@ -378,8 +384,10 @@ impl Stage for Closing {
     }
 
     fn save(&mut self, into: &mut dyn Save) -> Result<()> {
-        let (live, _) = self.live(END);
-        self.work.save((&self.groups, &self.states), &live, into)?;
+        let (held, leaves) = ((&self.groups, &self.states), &self.leaves);
+        let is_held = |group: u32| leaves[group as usize] != LEFT;
+        self.work
+            .save_changes(held, &mut self.changes, is_held, into)?;
         self.runs.save(RUNS, into);
         match &self.sliding {
             Some(sliding) => sliding.save(into),

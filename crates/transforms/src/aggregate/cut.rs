@@ -10,6 +10,7 @@ use std::sync::Arc;
 use arrow_array::BinaryArray;
 use arrow_schema::{DataType, Field, FieldRef};
 use dataflow_core::Place;
+use dataflow_core::saved::Changes;
 use dataflow_core::time::Instant;
 use dataflow_core::window::Lookback;
 
@@ -108,6 +109,9 @@ pub(super) struct Windows {
     left: usize,
     /// The file that rows came from last.
     file: u32,
+    /// The windows, and the keys, of which something has changed since that was saved.
+    changes: Changes,
+    changed_keys: Changes,
 }
 
 impl Windows {
@@ -121,6 +125,8 @@ impl Windows {
             timers: BinaryHeap::new(),
             left: 0,
             file: 0,
+            changes: Changes::default(),
+            changed_keys: Changes::default(),
         }
     }
 
@@ -138,6 +144,7 @@ impl Windows {
         rows.clear();
         windows.clear();
         self.know(keys);
+        self.changed_keys.mark(keys);
         for (row, (key, time)) in keys.iter().zip(at).enumerate() {
             if matches!(self.kind, Kind::File) {
                 self.file(Place(*time as u64).split());
@@ -165,6 +172,7 @@ impl Windows {
                 }
             }
         }
+        self.changes.mark(windows);
     }
 
     /// Ends the windows of the file before this one: its rows have all come.
@@ -175,6 +183,7 @@ impl Windows {
         for key in &mut self.keys {
             for window in key.open.drain(..) {
                 self.list[window as usize].state = State::Over(Instant::from(self.file), true);
+                self.changes.mark_one(window);
                 self.over.push(window);
             }
         }
@@ -234,6 +243,7 @@ impl Windows {
         let of = &mut self.list[window as usize];
         if of.state == State::Open {
             of.state = State::Over(at, complete);
+            self.changes.mark_one(window);
             self.over.push(window);
         }
     }
@@ -298,6 +308,7 @@ impl Windows {
     /// Says that a window has left.
     pub(super) fn has_left(&mut self, window: u32) {
         self.list[window as usize].state = State::Left;
+        self.changes.mark_one(window);
         self.left += 1;
     }
 
@@ -354,6 +365,7 @@ impl Windows {
         open.chain(&mut self.over)
             .for_each(|window| *window = new[*window as usize]);
         self.left = 0;
+        self.changes.all();
         Some(kept)
     }
 
@@ -397,6 +409,8 @@ impl Windows {
             + (size_of::<Key>() + 16) * self.keys.capacity()
             + 16 * self.timers.len()
             + 4 * self.over.capacity()
+            + self.changes.bytes()
+            + self.changed_keys.bytes()
     }
 
     /// Windows that have not left.

@@ -33,7 +33,7 @@ use super::work::Work;
 use crate::calls::States;
 use crate::columns::conform;
 use crate::late::in_time;
-use crate::saved::{PIECE, keyed, largest};
+use crate::saved::{keyed, largest};
 use dataflow_core::in_time::InTime;
 
 /// The two stages of such an aggregation.
@@ -327,7 +327,7 @@ impl Sequence {
             Arc::new(Int64Array::from_iter_values(windows.iter().map(over))),
         ];
         let keys: Vec<u32> = windows.iter().map(|window| of(window).key).collect();
-        columns.extend(self.columns_of_keys(&keys)?);
+        columns.extend(columns_of_keys(&self.work.types, &self.keys, &keys)?);
         columns.push(Arc::new(UInt64Array::from_iter_values(
             windows.iter().map(|w| of(w).number),
         )));
@@ -401,16 +401,8 @@ impl Sequence {
             columns.push(Arc::new(complete.collect::<BooleanArray>()));
         }
         let keys: Vec<u32> = each().map(|window| window.key).collect();
-        columns.extend(self.columns_of_keys(&keys)?);
+        columns.extend(columns_of_keys(&self.work.types, &self.keys, &keys)?);
         Ok(columns)
-    }
-
-    /// Keys with these numbers, a column each.
-    fn columns_of_keys(&self, keys: &[u32]) -> Result<Vec<ArrayRef>> {
-        match self.work.types.is_empty() {
-            true => Ok(Vec::new()),
-            false => self.keys.keys(keys),
-        }
     }
 
     /// Finds the numbers of the keys of rows that were saved. Returns the columns behind the keys.
@@ -451,6 +443,14 @@ impl Sequence {
             }
         }
         Ok(())
+    }
+}
+
+/// Keys with these numbers, a column each.
+fn columns_of_keys(types: &[DataType], table: &Groups, keys: &[u32]) -> Result<Vec<ArrayRef>> {
+    match types.is_empty() {
+        true => Ok(Vec::new()),
+        false => table.keys(keys),
     }
 }
 
@@ -588,18 +588,16 @@ impl Stage for Sequence {
         }
         into.value(NUMBERED, self.numbered.into());
         into.value(LAST_FILE, self.windows.last_file().into());
-        let known = |keys: &[u32], columns| keyed(self.columns_of_keys(keys)?, columns, keys.len());
-        for some in self.windows.remembered().chunks(PIECE) {
-            into.rows(KEYS, known(some, self.windows.columns_of_keys(some))?);
-        }
-        for some in self.windows.staying().chunks(PIECE) {
-            let list = &self.windows.list;
-            let keys: Vec<u32> = some.iter().map(|w| list[*w as usize].key).collect();
-            let mut columns = self.windows.columns(some);
-            columns.extend(self.states.state(some)?);
-            into.rows(WINDOWS, known(&keys, columns)?);
-        }
-        Ok(())
+        let (types, table, states) = (&self.work.types, &self.keys, &self.states);
+        let known = |keys: &[u32], columns| {
+            keyed(columns_of_keys(types, table, keys)?, columns, keys.len())
+        };
+        let write_window = |keys: &[u32], some: &[u32], mut columns: Vec<ArrayRef>| {
+            columns.extend(states.state(some)?);
+            known(keys, columns)
+        };
+        self.windows
+            .save((KEYS, WINDOWS), known, write_window, into)
     }
 
     fn restore(&mut self, from: &Restored<'_>) -> Result<()> {

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use arrow_array::{Array, ArrayRef, BinaryArray, RecordBatch};
 use dataflow_core::runs::{MergedRuns, Run};
-use dataflow_core::saved::{Restored, Save, Share};
+use dataflow_core::saved::{Changes, Restored, Save, Share};
 use dataflow_core::units::Bytes;
 use dataflow_core::{Batch, Error, Flow, Output, Result, Stage, StageContext};
 
@@ -53,6 +53,8 @@ pub(crate) struct Total {
     groups: Groups,
     states: States,
     assigned: Vec<u32>,
+    /// The groups that have changed since they were saved.
+    changes: Changes,
     nearby: Nearby,
     /// What the first stage on this worker holds.
     held: Arc<AtomicUsize>,
@@ -85,6 +87,7 @@ impl Total {
             groups: Groups::new(&work.types, context.memory)?,
             states: States::new(&work.calls),
             assigned: Vec::new(),
+            changes: Changes::default(),
             nearby: Nearby::new(context.memory),
             runs: Runs::new(&context, Arc::clone(&work.states)),
             held: work.held.by(context.worker),
@@ -127,6 +130,7 @@ impl Total {
         })?;
         drop(order);
         self.rows = 0;
+        self.changes.all();
         self.states.clear();
         self.groups.clear()
     }
@@ -137,6 +141,7 @@ impl Total {
         let (keys, rest) = columns.split_at(self.work.types.len());
         self.groups.assign(keys, &mut self.assigned)?;
         self.states.resize(self.groups.len());
+        self.changes.mark(&self.assigned);
         if is_rows(batch.rows(), keys.len()) {
             self.rows += batch.len() as u64;
             self.nearby
@@ -275,8 +280,9 @@ impl Stage for Total {
 
     fn save(&mut self, into: &mut dyn Save) -> Result<()> {
         self.nearby.settle(&mut self.states)?;
-        let all: Vec<u32> = (0..self.groups.len() as u32).collect();
-        self.work.save((&self.groups, &self.states), &all, into)?;
+        let held = (&self.groups, &self.states);
+        self.work
+            .save_changes(held, &mut self.changes, |_| true, into)?;
         self.runs.save(RUNS, into);
         into.value(TAKEN_IN, self.rows.into());
         into.value(SET_ASIDE, self.aside.into());

@@ -8,7 +8,7 @@ use arrow_array::cast::AsArray;
 use arrow_array::{Array, ArrayRef, BinaryArray, BooleanArray, RecordBatch, UInt32Array};
 use arrow_schema::{DataType, SchemaRef};
 use dataflow_core::order::Keys;
-use dataflow_core::saved::Save;
+use dataflow_core::saved::{Changes, Save};
 use dataflow_core::time::{BEGINNING, Instant};
 use dataflow_core::{Batch, Output, Places, Result, Times};
 use dataflow_expressions::{Computations, Expression, Failure};
@@ -157,6 +157,20 @@ impl Work {
         for piece in some.chunks(PIECE) {
             into.rows(GROUPS, self.written(groups, states, piece)?);
         }
+        Ok(())
+    }
+
+    /// Saves the groups that have changed, with their states, as far as they are still held.
+    pub(super) fn save_changes(
+        &self,
+        (groups, states): (&Groups, &States),
+        changes: &mut Changes,
+        is_held: impl Fn(u32) -> bool,
+        into: &mut dyn Save,
+    ) -> Result<()> {
+        let write = |some: &[u32]| self.written(groups, states, some);
+        let numbered = changes.numbered(groups.len(), PIECE, is_held, write)?;
+        into.numbered(GROUPS, numbered);
         Ok(())
     }
 

@@ -12,7 +12,6 @@ use dataflow_core::{Batch, Output, Places, Result};
 use super::{DUPLICATES, look_again_at};
 use crate::in_turn::{KeyNumbers, Rows};
 use crate::per_key::{PerKey, Work};
-use crate::saved::PIECE;
 
 /// The name under which is saved when rows happened that stayed.
 const STAYED: &str = "stayed";
@@ -94,16 +93,14 @@ impl Work for First {
         Ok(Some(batch))
     }
 
-    fn save(&self, keys: &KeyNumbers, into: &mut dyn Save) -> Result<()> {
-        let each = self.stayed.iter().zip(0..);
-        let known = each.filter_map(|(stayed, key)| stayed.map(|at| (key, at)));
-        let known: Vec<(u32, Instant)> = known.collect();
-        for some in known.chunks(PIECE) {
-            let (of_keys, stayed): (Vec<u32>, Vec<Instant>) = some.iter().copied().unzip();
-            let stayed: ArrayRef = Arc::new(Int64Array::from(stayed));
-            into.rows(STAYED, keys.saved(&of_keys, vec![stayed])?);
-        }
-        Ok(())
+    fn save(&mut self, keys: &mut KeyNumbers, into: &mut dyn Save) -> Result<()> {
+        let stayed = |key: u32| self.stayed.get(key as usize).copied().flatten();
+        let is_held = |key: u32| stayed(key).is_some();
+        let columns = |some: &[u32]| -> Result<Vec<ArrayRef>> {
+            let stayed: Int64Array = some.iter().map(|key| stayed(*key)).collect();
+            Ok(vec![Arc::new(stayed)])
+        };
+        keys.save_changes(STAYED, is_held, columns, into)
     }
 
     fn restore(

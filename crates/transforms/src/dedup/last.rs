@@ -82,13 +82,14 @@ impl Last {
     }
 
     /// The next row that stays, if time has come to `now`, or ended: its key, and where it is.
-    fn next(&mut self, now: Option<Instant>) -> Option<(u32, At)> {
+    fn next(&mut self, now: Option<Instant>, keys: &mut KeyNumbers) -> Option<(u32, At)> {
         while let Some((time, key, number)) = self.queue.front().copied() {
             if now.is_some_and(|now| time.saturating_add(self.within) >= now) {
                 return None;
             }
             self.queue.pop_front();
             if self.is_last(key, number) {
+                keys.changes.mark_one(key);
                 return Some((key, self.held.clear(key as usize)));
             }
         }
@@ -199,7 +200,7 @@ impl Work for Last {
         self.number.resize(keys.len(), 0);
         let (mut leaving, mut dropped, mut followed) = (Vec::new(), Vec::new(), Vec::new());
         for (row, (key, time)) in rows.keys.iter().zip(&times).enumerate() {
-            while let Some(stays) = self.next(Some(*time)) {
+            while let Some(stays) = self.next(Some(*time), keys) {
                 leaving.push(stays);
             }
             let before = self.held.put(*key as usize, row);
@@ -239,7 +240,7 @@ impl Work for Last {
         let now = Some(until).filter(|until| *until != END);
         let mut leaving = Vec::new();
         while leaving.len() < self.batch_rows
-            && let Some(stays) = self.next(now)
+            && let Some(stays) = self.next(now, keys)
         {
             leaving.push(stays);
         }
@@ -249,15 +250,16 @@ impl Work for Last {
         self.leaving(&leaving, &self.held.nothing(), keys)
     }
 
-    fn save(&self, keys: &KeyNumbers, into: &mut dyn Save) -> Result<()> {
-        let last = self.queue.iter();
-        let last = last.filter(|(_, key, number)| self.is_last(*key, *number));
-        let last: Vec<u32> = last.map(|(_, key, _)| *key).collect();
-        for some in last.chunks(PIECE) {
+    fn save(&mut self, keys: &mut KeyNumbers, into: &mut dyn Save) -> Result<()> {
+        let mut changes = std::mem::take(&mut keys.changes);
+        let has_row = |key: u32| self.held.of(key as usize) != NOTHING;
+        let numbered = changes.numbered(self.held.slots(), PIECE, has_row, |some| {
             let rows: Vec<At> = some.iter().map(|key| self.held.of(*key as usize)).collect();
             let (came, places) = self.rows(&rows, &self.held.nothing())?;
-            into.rows(LAST, with_keys(came, keys.keys(some)?, places)?);
-        }
+            with_keys(came, keys.keys(some)?, places)
+        });
+        keys.changes = changes;
+        into.numbered(LAST, numbered?);
         Ok(())
     }
 

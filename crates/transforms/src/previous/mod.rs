@@ -16,7 +16,7 @@ use arrow_array::types::Int64Type;
 use arrow_array::{ArrayRef, Int64Array, RecordBatch};
 use arrow_schema::{DataType, Field, FieldRef, Schema, SchemaRef};
 use dataflow_core::plan::envelope;
-use dataflow_core::saved::{Restored, Save, Share};
+use dataflow_core::saved::{Numbered, Restored, Save, Share};
 use dataflow_core::transform::{Columns, Input, Port};
 use dataflow_core::{
     Batch, Check, Error, Located, Output, Places, Result, StageContext, StagePlan, Transform,
@@ -242,17 +242,20 @@ impl Previous {
         keys.iter().map(slot).collect()
     }
 
-    /// The keys and slots of all rows that are held, those of each key as they came.
-    fn oldest_first(&self) -> Vec<(u32, usize)> {
+    /// The keys and slots of all rows that are held of some keys, those of each key as they came. Each has a number, which only
+    /// ever gets another row: a key keeps as many rows as it has.
+    fn oldest_first(&self, keys: &[u32]) -> Vec<(u32, u32, usize)> {
         let rows = self.rows as usize;
-        let of_key = |key: usize| {
-            let turn = self.turn.get(key).map_or(0, |turn| *turn as usize);
-            let slot = move |at: usize| (key as u32, key * rows + (turn + at) % rows);
-            (0..rows).map(slot)
+        let of_key = |key: &u32| {
+            let (number, first) = (*key, *key as usize * rows);
+            let turn = self.turn.get(*key as usize);
+            let turn = turn.map_or(0, |turn| *turn as usize);
+            let slots = (0..rows).map(move |at| first + (turn + at) % rows);
+            let slots = slots.filter(|slot| self.held.of(*slot) != NOTHING);
+            let numbers = first as u32..;
+            numbers.zip(slots).map(move |(at, slot)| (at, number, slot))
         };
-        let all = (0..self.held.slots() / rows).flat_map(of_key);
-        all.filter(|(_, slot)| self.held.of(*slot) != NOTHING)
-            .collect()
+        keys.iter().flat_map(of_key).collect()
     }
 
     fn resize(&mut self, keys: usize) -> Result<()> {
@@ -338,16 +341,25 @@ impl Work for Previous {
         Ok(Some(batch.with_places(Places::Unknown)))
     }
 
-    fn save(&self, keys: &KeyNumbers, into: &mut dyn Save) -> Result<()> {
-        for some in self.oldest_first().chunks(PIECE) {
-            let (of_keys, slots): (Vec<u32>, Vec<usize>) = some.iter().copied().unzip();
+    fn save(&mut self, keys: &mut KeyNumbers, into: &mut dyn Save) -> Result<()> {
+        let (anew, changed) = keys.changes.take(self.held.slots() / self.rows as usize);
+        let mut numbered = Numbered {
+            anew,
+            ..Numbered::default()
+        };
+        for some in self.oldest_first(&changed).chunks(PIECE) {
+            let numbers = some.iter().map(|(number, ..)| *number).collect();
+            let of_keys: Vec<u32> = some.iter().map(|(_, key, _)| *key).collect();
+            let slots: Vec<usize> = some.iter().map(|(.., slot)| *slot).collect();
             let rows: Vec<_> = slots.iter().map(|slot| self.held.of(*slot)).collect();
             let happened = |slot: &usize| self.happened.get(*slot).copied();
             let happened: Int64Array = slots.iter().map(happened).collect();
             let mut columns: Vec<ArrayRef> = vec![Arc::new(happened)];
             columns.extend(self.held.gather(&rows, &self.held.nothing())?);
-            into.rows(BEFORE, keys.saved(&of_keys, columns)?);
+            let rows = keys.saved(&of_keys, columns)?;
+            numbered.rows.push((numbers, rows));
         }
+        into.numbered(BEFORE, numbered);
         Ok(())
     }
 

@@ -16,7 +16,6 @@ use super::{Method, Plan};
 use crate::held::{At, Held, NOTHING, here};
 use crate::in_turn::{KeyNumbers, Rows};
 use crate::per_key::{PerKey, Work};
-use crate::saved::PIECE;
 use dataflow_core::in_time::InTime;
 
 /// The columns of a stretch that come between its key and its values: its last instant, and the times of the rows at either side.
@@ -130,7 +129,8 @@ impl Resampling {
     }
 
     /// The stretch of a key that has no further row: the row itself, if it is on the grid.
-    fn end(&mut self, key: u32) -> Option<Stretch> {
+    fn end(&mut self, key: u32, keys: &mut KeyNumbers) -> Option<Stretch> {
+        keys.changes.mark_one(key);
         let from = self.happened[key as usize];
         let before = self.held.clear(key as usize);
         let is_on = self.plan.grid.from(from) == Some(from);
@@ -200,12 +200,13 @@ impl Resampling {
         Ok(())
     }
 
-    fn end_tail(&mut self, tail: Tail, keys: &KeyNumbers) -> Result<()> {
+    fn end_tail(&mut self, tail: Tail, keys: &mut KeyNumbers) -> Result<()> {
+        keys.changes.mark_one(tail.key);
         self.feed(&[tail.key], &[tail.time], &tail.columns, keys)
     }
 
     /// Ends the keys that have been silent for longer than is filled, or all.
-    fn end_silent(&mut self, now: Instant, keys: &KeyNumbers) -> Result<()> {
+    fn end_silent(&mut self, now: Instant, keys: &mut KeyNumbers) -> Result<()> {
         let mut some = Vec::new();
         while let Some((time, key)) = self.open.front().copied() {
             let goes_on = match self.plan.limit {
@@ -219,7 +220,7 @@ impl Resampling {
             }
             self.open.pop_front();
             if is_last {
-                some.extend(self.end(key));
+                some.extend(self.end(key, keys));
             }
         }
         self.push(&some, &self.held.nothing(), keys)
@@ -299,18 +300,17 @@ impl Work for Resampling {
         limit.map_or(BEGINNING, |limit| watermark.saturating_sub(limit))
     }
 
-    fn save(&self, keys: &KeyNumbers, into: &mut dyn Save) -> Result<()> {
-        let last = self.open.iter();
-        let last = last.filter(|(time, key)| self.is_last(*time, *key));
-        let last: Vec<(Instant, u32)> = last.copied().collect();
-        for some in last.chunks(PIECE) {
-            let (times, numbers): (Vec<Instant>, Vec<u32>) = some.iter().copied().unzip();
-            let rows = numbers.iter().map(|key| self.held.of(*key as usize));
-            let rows: Vec<At> = rows.collect();
-            let mut columns: Vec<ArrayRef> = vec![Arc::new(Int64Array::from(times))];
-            columns.extend(self.held.gather(&rows, &self.held.nothing())?);
-            into.rows(OPEN, keys.saved(&numbers, columns)?);
-        }
+    fn save(&mut self, keys: &mut KeyNumbers, into: &mut dyn Save) -> Result<()> {
+        let held = &self.held;
+        let is_held = |key: u32| (key as usize) < held.slots() && held.of(key as usize) != NOTHING;
+        let columns = |some: &[u32]| -> Result<Vec<ArrayRef>> {
+            let times = some.iter().map(|key| self.happened[*key as usize]);
+            let rows: Vec<At> = some.iter().map(|key| held.of(*key as usize)).collect();
+            let mut columns: Vec<ArrayRef> = vec![Arc::new(Int64Array::from_iter_values(times))];
+            columns.extend(held.gather(&rows, &held.nothing())?);
+            Ok(columns)
+        };
+        keys.save_changes(OPEN, is_held, columns, into)?;
         self.stretches.save(STRETCHES, into);
         self.sweep.save(keys, into)
     }

@@ -13,7 +13,7 @@ use arrow_array::{
 use arrow_buffer::ScalarBuffer;
 use arrow_schema::DataType;
 use dataflow_core::external::sort_by_bytes;
-use dataflow_core::saved::{Restored, Save, Share};
+use dataflow_core::saved::{Changes, Restored, Save, Share};
 use dataflow_core::time::{BEGINNING, END, Instant};
 use dataflow_core::{Batch, Error, Result, Times};
 
@@ -65,6 +65,8 @@ pub(super) struct Sweep {
     /// The values of active stretches, by key.
     values: Held,
     active: Vec<Active>,
+    /// The keys whose active stretch has changed since it was saved.
+    changes: Changes,
     coming: Option<Coming>,
     /// The instant that is being written, and for how many of the active stretches it was.
     instant: Instant,
@@ -81,6 +83,7 @@ impl Sweep {
             batch_rows,
             values: Held::new(types.iter()),
             active: Vec::new(),
+            changes: Changes::default(),
             coming: None,
             instant: BEGINNING,
             written: 0,
@@ -146,11 +149,12 @@ impl Sweep {
         stretches: &mut InTime,
         keys: &mut KeyNumbers,
     ) -> Result<Step> {
-        let (instant, values) = (self.instant, &mut self.values);
+        let (instant, values, changes) = (self.instant, &mut self.values, &mut self.changes);
         self.active.retain(|active| {
             let stays = active.last > instant;
             if !stays {
                 values.clear(active.key as usize);
+                changes.mark_one(active.key);
             }
             stays
         });
@@ -213,6 +217,7 @@ impl Sweep {
             while coming.firsts.get(coming.at) == Some(&instant) {
                 let at = coming.at;
                 self.values.put(coming.keys[at] as usize, at);
+                self.changes.mark_one(coming.keys[at]);
                 begin.push(Active {
                     key: coming.keys[at],
                     last: coming.lasts[at],
@@ -281,14 +286,19 @@ impl Sweep {
     }
 
     /// Writes down the stretches that are active. Not while rows may be written.
-    pub(super) fn save(&self, keys: &KeyNumbers, into: &mut dyn Save) -> Result<()> {
+    pub(super) fn save(&mut self, keys: &KeyNumbers, into: &mut dyn Save) -> Result<()> {
         into.value(INSTANT, self.instant.into());
-        for some in self.active.chunks(PIECE) {
+        let mut of_key = vec![None; keys.len()];
+        for active in &self.active {
+            of_key[active.key as usize] = Some(*active);
+        }
+        let is_held = |key: u32| of_key[key as usize].is_some();
+        let write = |some: &[u32]| {
             let instants = |of: fn(&Active) -> Instant| -> ArrayRef {
-                Arc::new(Int64Array::from_iter_values(some.iter().map(of)))
+                let active = some.iter().filter_map(|key| of_key[*key as usize].as_ref());
+                Arc::new(Int64Array::from_iter_values(active.map(of)))
             };
-            let numbers: Vec<u32> = some.iter().map(|active| active.key).collect();
-            let values = numbers.iter().map(|key| self.values.of(*key as usize));
+            let values = some.iter().map(|key| self.values.of(*key as usize));
             let values: Vec<At> = values.collect();
             let mut columns = vec![
                 instants(|active| active.last),
@@ -296,8 +306,10 @@ impl Sweep {
                 instants(|active| active.to),
             ];
             columns.extend(self.values.gather(&values, &self.values.nothing())?);
-            into.rows(ACTIVE, keys.saved(&numbers, columns)?);
-        }
+            keys.saved(some, columns)
+        };
+        let numbered = self.changes.numbered(keys.len(), PIECE, is_held, write)?;
+        into.numbered(ACTIVE, numbered);
         Ok(())
     }
 

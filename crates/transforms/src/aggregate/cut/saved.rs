@@ -7,16 +7,19 @@ use std::sync::Arc;
 use arrow_array::cast::AsArray;
 use arrow_array::types::Int64Type;
 use arrow_array::{Array, ArrayRef, BinaryArray, Int64Array};
+use dataflow_core::saved::Save;
 use dataflow_core::time::Instant;
+use dataflow_core::{Batch, Result};
 
 use super::{Kind, State, Window, Windows};
+use crate::saved::PIECE;
 
 /// What is known of a window, a column each.
 const NUMBER: usize = 0;
 const FIRST: usize = 1;
 const LAST: usize = 2;
 const ROWS: usize = 3;
-/// The file that rows came from last: that of the window, if it is open.
+/// The file that rows came from last when the window changed: that of the window, if it is open.
 const FILE: usize = 4;
 /// When it was over, or null, and whether it was complete then.
 const OVER: usize = 5;
@@ -26,16 +29,39 @@ impl Windows {
     /// So many columns tell what is known of a window.
     pub(in crate::aggregate) const COLUMNS: usize = 7;
 
-    /// The keys of which something is remembered when they have no window.
-    pub(in crate::aggregate) fn remembered(&self) -> Vec<u32> {
-        match self.kind {
-            Kind::Count { .. } | Kind::Change { .. } => (0..self.keys.len() as u32).collect(),
-            _ => Vec::new(),
+    /// Saves what has changed: what is remembered of keys when they have no window, and the windows that have not left, written by
+    /// `write` with their keys and what this adds.
+    pub(in crate::aggregate) fn save(
+        &mut self,
+        (keys, windows): (&'static str, &'static str),
+        write_key: impl Fn(&[u32], Vec<ArrayRef>) -> Result<Batch>,
+        write_window: impl Fn(&[u32], &[u32], Vec<ArrayRef>) -> Result<Batch>,
+        into: &mut dyn Save,
+    ) -> Result<()> {
+        let (mut changed_keys, mut changed) = (
+            std::mem::take(&mut self.changed_keys),
+            std::mem::take(&mut self.changes),
+        );
+        if matches!(self.kind, Kind::Count { .. } | Kind::Change { .. }) {
+            let write = |some: &[u32]| write_key(some, self.columns_of_keys(some));
+            let remembered = changed_keys.numbered(self.keys.len(), PIECE, |_| true, write)?;
+            into.numbered(keys, remembered);
         }
+        let stays = |window: u32| self.list[window as usize].state != State::Left;
+        let write = |some: &[u32]| {
+            let of = some.iter().map(|window| self.list[*window as usize].key);
+            write_window(&of.collect::<Vec<u32>>(), some, self.columns(some))
+        };
+        into.numbered(
+            windows,
+            changed.numbered(self.list.len(), PIECE, stays, write)?,
+        );
+        (self.changed_keys, self.changes) = (changed_keys, changed);
+        Ok(())
     }
 
     /// What is remembered of keys.
-    pub(in crate::aggregate) fn columns_of_keys(&self, keys: &[u32]) -> Vec<ArrayRef> {
+    fn columns_of_keys(&self, keys: &[u32]) -> Vec<ArrayRef> {
         let each = || keys.iter().map(|key| &self.keys[*key as usize]);
         let rows = Int64Array::from_iter_values(each().map(|key| key.rows as i64));
         let values: BinaryArray = each().map(|key| key.value.as_deref()).collect();
@@ -54,20 +80,13 @@ impl Windows {
         }
     }
 
-    /// The windows that have not left.
-    pub(in crate::aggregate) fn staying(&self) -> Vec<u32> {
-        let all = 0..self.list.len() as u32;
-        all.filter(|window| self.list[*window as usize].state != State::Left)
-            .collect()
-    }
-
     /// The file that rows came from last.
     pub(in crate::aggregate) fn last_file(&self) -> u32 {
         self.file
     }
 
     /// What is known of windows besides their keys and summaries.
-    pub(in crate::aggregate) fn columns(&self, windows: &[u32]) -> Vec<ArrayRef> {
+    fn columns(&self, windows: &[u32]) -> Vec<ArrayRef> {
         let column = |of: &dyn Fn(&Window) -> Option<i64>| -> ArrayRef {
             let each = windows.iter().map(|window| &self.list[*window as usize]);
             Arc::new(each.map(of).collect::<Int64Array>())
@@ -160,8 +179,9 @@ mod tests {
         let mut both = Windows::new(&Kind::File);
         both.go_on_in(behind.last_file().max(ahead.last_file()));
         for (windows, keys) in [(&behind, &[0, 1][..]), (&ahead, &[2])] {
-            let staying = windows.staying();
-            both.restore(keys, &windows.columns(&staying));
+            let all = 0..windows.list.len() as u32;
+            let staying = all.filter(|window| windows.list[*window as usize].state != State::Left);
+            both.restore(keys, &windows.columns(&staying.collect::<Vec<_>>()));
         }
         let known = |window: &Window| (window.key, window.rows, window.state);
         let over = State::Over(1, true);
