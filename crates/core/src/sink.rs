@@ -72,6 +72,8 @@ pub struct SinkContext {
     pub width: Option<usize>,
     /// Whether other sinks print to standard output, too.
     pub shares_stdout: bool,
+    /// Whether snapshots are made: then what appears before the end must not be taken back by a run that goes on from one.
+    pub snapshots: bool,
 }
 
 /// Writes rows. It sees them in their defined order; how they are cut into batches must not shape what it writes.
@@ -84,7 +86,8 @@ pub trait Writer: Send {
     /// When they cannot be written (a full disk), or not in this form.
     fn write(&mut self, batch: &Batch) -> Result<()>;
 
-    /// Writes down where it is, so that another run can go on from here. What was written so far is made durable.
+    /// Writes down where it is, so that another run can go on from here. What was written so far is made durable. It is called again
+    /// only when the snapshot that it was called for is durable.
     ///
     /// # Errors
     /// When that fails.

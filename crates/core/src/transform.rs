@@ -157,6 +157,8 @@ pub struct StagePlan {
     pub every: Option<Duration>,
     /// Whether it keeps state that grows with keys or rows, and so gets a share of the memory.
     pub stateful: bool,
+    /// Whether saving that copies it, rather than telling of batches and runs that it holds: then as much again is for the copy.
+    pub copied: bool,
     /// A few words for `explain`: "partial groups", "final groups".
     pub name: &'static str,
     /// Makes it.
@@ -188,6 +190,7 @@ impl StagePlan {
             timed: false,
             every: None,
             stateful: false,
+            copied: false,
             name,
             make: Arc::new(move |context| Ok(Box::new(make(context)?))),
         }

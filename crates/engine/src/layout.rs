@@ -105,6 +105,8 @@ pub struct Operator {
     pub amplifies: bool,
     /// Whether it has a share of the memory for state.
     pub stateful: bool,
+    /// Whether saving that state copies it.
+    pub copied: bool,
     /// Whether this is the component's last operator.
     pub last: bool,
 }
@@ -233,6 +235,7 @@ impl Maker<'_> {
             copies: false,
             amplifies: false,
             stateful: false,
+            copied: false,
             last: true,
         }
     }
@@ -443,7 +446,7 @@ pub struct Shares {
 const DECODING: usize = 10 << 20;
 
 impl Layout {
-    /// Divides `memory` bytes among the operators. Where they are saved, half of what is for their states is for copies of it.
+    /// Divides `memory` bytes among the operators. Where they are `saved`, there is room for copies of their states.
     pub fn shares(&self, memory: usize, workers: usize, saved: bool) -> Shares {
         let decoding = (DECODING * workers * self.sources.len()).min(memory / 3);
         let rest = memory - decoding;
@@ -452,6 +455,11 @@ impl Layout {
         };
         let amplifying = count(|operator| operator.amplifies);
         let stateful = count(|operator| operator.stateful);
+        let copies = if saved {
+            count(|operator| operator.copied)
+        } else {
+            0
+        };
         let waiting: usize = self
             .operators
             .iter()
@@ -469,7 +477,7 @@ impl Layout {
         Shares {
             sources: rest / 5,
             amplifying: rest * 3 / 20 / amplifying.max(1),
-            state: rest * 3 / if saved { 10 } else { 5 } / stateful.max(1),
+            state: rest * 3 / 5 / (stateful + copies).max(1),
             waiting: rest / 20 / waiting.max(1),
         }
     }

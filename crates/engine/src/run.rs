@@ -417,7 +417,12 @@ fn work(shared: &Arc<Shared>, worker: &mut Worker) {
     shared.abort.wake_me();
     let index = worker.next_dataflow_index();
     let stepped = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        let began = std::time::Instant::now();
         worker.dataflow::<u64, _, _>(|scope| build(shared, scope));
+        if shared.earlier.is_some() {
+            let seconds = began.elapsed().as_secs_f64();
+            tracing::debug!(seconds, "a worker has taken up what was held");
+        }
         while !shared.abort.is_raised() && worker.has_dataflows() {
             worker.step_or_park(None);
         }
@@ -635,6 +640,7 @@ fn make_stage(
                 stdout: Arc::clone(&shared.settings.stdout),
                 width: shared.settings.width,
                 shares_stdout: shared.plan.printing() > 1,
+                snapshots: shared.snapshots.is_some(),
             };
             let prepared = Arc::clone(&shared.prepared);
             let writer = earlier::open(shared, (index, job), sink.as_ref(), &context);

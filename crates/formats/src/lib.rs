@@ -201,7 +201,7 @@ pub trait RowsWriter: Send {
     /// When that fails.
     fn finish(self: Box<Self>) -> Result<Box<dyn std::io::Write + Send>>;
 
-    /// Bytes handed to the output so far.
+    /// Bytes handed to the output so far. Between two calls that follows from the rows alone, however often they were saved.
     fn bytes(&self) -> u64;
 
     /// Bytes of memory held now, estimated.

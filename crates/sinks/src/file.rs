@@ -5,6 +5,9 @@ mod partitions;
 mod pattern;
 #[cfg(test)]
 mod resuming;
+mod rolling;
+#[cfg(test)]
+mod rolling_tests;
 mod target;
 #[cfg(test)]
 pub(crate) mod testing;
@@ -28,6 +31,8 @@ use serde::{Deserialize, Serialize};
 use crate::stdout::Streamed;
 use partitions::Partitions;
 use pattern::Pattern;
+pub use rolling::Roll;
+use rolling::{Names, Rolling};
 use target::Target;
 
 /// Where the rows go, and in which format.
@@ -45,6 +50,10 @@ pub struct File {
     /// What to do if the file exists already. Default `"replace"`.
     #[serde(default)]
     pub if_exists: Located<IfExists>,
+    /// Writes one file after the other: `roll = { rows = 1_000_000 }`. `out/x.csv` becomes `out/x-000000.csv`, `out/x-000001.csv` and so
+    /// on. Default: one file.
+    #[serde(default)]
+    pub roll: Option<Located<Roll>>,
     /// Takes early results (the output `provisional` of an aggregation with `emit`), which later rows correct and which are others in
     /// each run. Default: false; they are refused.
     #[serde(default)]
@@ -85,6 +94,8 @@ that had one cannot be gone on with, nor can rows be added to files that exist.
 
 Compressed text is written in frames of 1 MiB of text, one after the other, which readers take for one text.
 
+With `roll`, rows go to one file after the other, for runs that have no end, or more rows than one file should have. A file gets its name when it is complete; where snapshots are taken, when one is durable that has all its rows, so what has appeared is never taken back. The first one that appears replaces all files of such names that earlier runs have left; with `append` numbers go on behind them. A run that fails leaves those that were complete. Where a file ends follows from the rows alone.
+
 On standard output rows appear as they come. They are not taken back: a run that goes on from a snapshot prints those behind it \
 again, and begins as a file does, with a header. A reader that closes it (`| head`) has enough: no more is made for it, other sinks \
 get all of theirs, and the run ends well.",
@@ -99,13 +110,16 @@ impl SinkConfig for File {
         let pattern = Pattern::check(&self.path, &input.schema, check);
         let format = self.chosen_format(check)?;
         self.check_early(input, check)?;
-        if *self.if_exists == IfExists::Append && !format.appends() {
+        let adds = *self.if_exists == IfExists::Append && self.roll.is_none();
+        if adds && !format.appends() {
             let message = format!("rows cannot be added to a {} file", format.name());
             let help = "write `csv` or `jsonl`, or a new file each time".to_string();
             check.error_at(&self.if_exists, message, Some(help));
             return None;
         }
+        self.check_roll(input.timed, check)?;
         let sink = FileSink {
+            roll: self.roll.as_ref().map(|roll| roll.value.clone()),
             path: self.path.value.clone(),
             if_exists: self.if_exists.value,
             schema: Arc::clone(&input.schema),
@@ -133,6 +147,31 @@ impl File {
         let help = "read the main output, or say `provisional = true` to have every one of them";
         check.error_at(&self.path, message, Some(help.into()));
         None
+    }
+
+    fn check_roll(&self, timed: bool, check: &mut Check<'_>) -> Option<()> {
+        let Some(roll) = &self.roll else {
+            return Some(());
+        };
+        let path = self.path.value.as_str();
+        let wrong = match path {
+            "-" => Some((
+                "standard output is not cut into files",
+                "leave `roll` out, or name a file",
+            )),
+            path if path.contains('{') => Some((
+                "`roll` and `{column}` in the path do not go together",
+                "use one of them",
+            )),
+            _ => roll.misfit(timed),
+        };
+        match wrong {
+            Some((message, help)) => {
+                check.error_at(roll, message.to_string(), Some(help.to_string()));
+                None
+            }
+            None => Some(()),
+        }
     }
 
     fn chosen_format(&self, check: &mut Check<'_>) -> Option<Format> {
@@ -175,7 +214,7 @@ impl File {
 
     /// Whether the path is one that can be written to.
     fn check_place(&self, sink: &FileSink, check: &mut Check<'_>) -> Option<()> {
-        if sink.pattern.is_some() || sink.path == "-" {
+        if sink.pattern.is_some() || sink.roll.is_some() || sink.path == "-" {
             return Some(());
         }
         if Path::new(&sink.path).is_dir() {
@@ -196,6 +235,8 @@ struct FileSink {
     schema: SchemaRef,
     /// Set if there is a file per value.
     pattern: Option<Pattern>,
+    /// Set if there is one file after the other.
+    roll: Option<Roll>,
 }
 
 impl FileSink {
@@ -205,6 +246,11 @@ impl FileSink {
             Some(pattern) => pattern.without_columns(&self.schema),
             None => Arc::clone(&self.schema),
         }
+    }
+
+    fn rolling(&self, roll: &Roll, if_exists: IfExists, context: &SinkContext) -> Result<Rolling> {
+        let content = (&self.format, Arc::clone(&self.schema));
+        Rolling::new((&self.path, roll), content, if_exists, context.snapshots)
     }
 }
 
@@ -223,6 +269,9 @@ impl Sink for FileSink {
                 written,
             )?));
         }
+        if let Some(roll) = &self.roll {
+            return Ok(Box::new(self.rolling(roll, self.if_exists, context)?));
+        }
         let schema = Arc::clone(&self.schema);
         let file = OpenFile::begin(&self.path, &self.format, self.if_exists, schema)?;
         Ok(Box::new(OneFile::new(file, 0)))
@@ -234,6 +283,14 @@ impl Sink for FileSink {
             let written = self.written();
             let files = Partitions::new(pattern, format, self.if_exists, written)?;
             return Ok(Box::new(files.resumed(from)?));
+        }
+        if let Some(roll) = &self.roll {
+            // What is there has been looked at by the run that began.
+            let rolling = self.rolling(roll, IfExists::Replace, context)?;
+            return match rolling.resumed(from)? {
+                Some(rolling) => Ok(Box::new(rolling)),
+                None => self.open(context),
+            };
         }
         let Some(saved) = from.values(FILE)?.pop() else {
             return self.open(context);
@@ -248,6 +305,7 @@ impl Sink for FileSink {
     fn targets(&self) -> Vec<Place> {
         vec![match self.path.as_str() {
             "-" => Place::Streamed,
+            path if self.roll.is_some() => Place::File(Names::of(path).pattern()),
             path => Place::File(path.to_string()),
         }]
     }
@@ -266,6 +324,7 @@ impl Sink for FileSink {
         if let Some(pattern) = &self.pattern {
             lines.push(format!("a file per {}", pattern.names().join(", ")));
         }
+        lines.extend(self.roll.as_ref().map(Roll::told));
         lines
     }
 }
@@ -349,6 +408,16 @@ impl OpenFile {
 
     fn write(&mut self, rows: &arrow_array::RecordBatch) -> Result<()> {
         self.rows.write(rows).map_err(|e| e.file(&*self.path))
+    }
+
+    /// The same, and saves it for the run that gives it its name, should this one be killed.
+    fn complete_and_saved(mut self) -> Result<(Target, u64, Option<target::Saved>)> {
+        let bytes = self.rows.finish().map_err(|e| e.file(&*self.path));
+        drop(bytes?);
+        let length = self.target.length()?.unwrap_or(0);
+        let saved = self.target.save(length)?;
+        let written = self.target.sync()?;
+        Ok((self.target, written, saved))
     }
 
     /// Writes what is left, and makes it durable.

@@ -205,6 +205,7 @@ impl PerKey {
         };
         last.emits = Emits::SortedAtEnd;
         last.stateful = true;
+        last.copied = true;
         last.amplifies = true;
         last.timed = true;
         vec![first, last]

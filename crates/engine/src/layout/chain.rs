@@ -107,6 +107,7 @@ impl Maker<'_> {
         operator.emits = stage.emits;
         operator.amplifies = stage.amplifies || stage.stateful || stage.emits == Emits::SortedAtEnd;
         operator.stateful = stage.stateful;
+        operator.copied = stage.copied;
         operator.last = last;
         let goes_on = |port| port == 0 && !last;
         operator.wanted = (0..ports)

@@ -86,7 +86,8 @@ impl Stage for BothSums {
     fn on_end(&mut self, out: &mut dyn Output) -> Result<Flow> {
         assert_eq!(self.ended, [true, true]);
         let [mut both, more] = std::mem::take(&mut self.sums);
-        for (key, sum) in more.sums {
+        both.sums.append(&mut both.even);
+        for (key, sum) in more.sums.into_iter().chain(more.even) {
             *both.sums.entry(key).or_default() += 1_000_000_007 * sum;
         }
         self.sums[0] = both;

@@ -32,6 +32,7 @@ fn sink(path: &str, format: &Format, if_exists: IfExists, schema: SchemaRef) -> 
         if_exists,
         schema,
         pattern: None,
+        roll: None,
     }
 }
 

@@ -35,7 +35,7 @@ enum State {
 }
 
 /// Where a file is that is not complete, for the run that goes on with it.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Saved {
     /// The hidden file, in the folder of the file.
     hidden: String,

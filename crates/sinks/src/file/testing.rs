@@ -36,6 +36,7 @@ pub(crate) fn context() -> (SinkContext, Printed) {
         stdout: Arc::new(Mutex::new(printed.clone())),
         width: None,
         shares_stdout: false,
+        snapshots: true,
     };
     (context, printed)
 }

@@ -518,6 +518,7 @@ impl Checked {
         total.emits = Emits::SortedAtEnd;
         for stage in [&mut partial, &mut total] {
             stage.stateful = true;
+            stage.copied = true;
             stage.amplifies = true;
         }
         vec![partial, total]
@@ -536,6 +537,7 @@ impl Checked {
         closing.emits = Emits::SortedAtEnd;
         for stage in [&mut partial, &mut closing] {
             stage.stateful = true;
+            stage.copied = true;
             stage.amplifies = true;
             stage.timed = true;
         }

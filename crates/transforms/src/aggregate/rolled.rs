@@ -38,6 +38,7 @@ pub(super) fn stages(work: &Arc<Work>, lookback: Lookback, timed: bool) -> Vec<S
     last.ordered = !timed;
     last.emits = Emits::SortedAtEnd;
     last.stateful = true;
+    last.copied = true;
     last.amplifies = true;
     last.timed = timed;
     vec![first(work, timed), last]

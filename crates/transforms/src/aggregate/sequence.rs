@@ -53,6 +53,7 @@ pub(super) fn stages(work: &Arc<Work>, cut: &Cut) -> Vec<StagePlan> {
     last.ordered = !timed;
     last.emits = Emits::SortedAtEnd;
     last.stateful = true;
+    last.copied = true;
     last.amplifies = true;
     last.timed = timed;
     vec![first, last]
@@ -67,6 +68,7 @@ pub(super) fn stages_by_time(work: &Arc<Work>) -> Vec<StagePlan> {
     last.route = Route::Keyed;
     last.emits = Emits::SortedAtEnd;
     last.stateful = true;
+    last.copied = true;
     last.amplifies = true;
     last.timed = true;
     vec![first(work, true), last]
