@@ -4,6 +4,7 @@ mod data;
 mod errors;
 mod examples;
 mod fuzz;
+mod growing;
 mod guide;
 mod hygiene;
 mod idle;

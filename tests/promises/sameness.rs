@@ -57,7 +57,7 @@ pub(crate) fn run(text: &str, setting: Setting) -> (Written, Report) {
     (read(out.path()), report)
 }
 
-fn read(folder: &Path) -> Written {
+pub(crate) fn read(folder: &Path) -> Written {
     let names = crate::program::files(folder).into_iter();
     names
         .map(|name| {

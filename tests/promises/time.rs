@@ -17,7 +17,7 @@ pub(crate) const START: i64 = 1_735_689_600 * SECOND;
 pub(crate) struct Reading {
     pub(crate) time: i64,
     pub(crate) device: usize,
-    x: i64,
+    pub(crate) x: i64,
 }
 
 /// Seeded numbers.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::sink::Target;
 use crate::transform::{Emits, Port};
-use crate::{Sink, Source, TimeRule, Transform};
+use crate::{Sink, Source, StagePlan, TimeRule, Transform};
 
 /// A checked pipeline.
 #[derive(Clone, Default)]
@@ -106,29 +106,102 @@ impl Plan {
         wants
     }
 
-    /// For each node that is a source, the sources that are to be read to their end before it begins.
-    pub fn read_first(&self) -> Vec<BTreeSet<usize>> {
-        let mut sources: Vec<BTreeSet<usize>> = Vec::with_capacity(self.nodes.len());
-        let mut first = vec![BTreeSet::new(); self.nodes.len()];
-        for (index, node) in self.nodes.iter().enumerate() {
-            let of_input = |from: &Vec<PortRef>| -> BTreeSet<usize> {
-                let each = from.iter().flat_map(|from| &sources[from.node]);
-                each.copied().collect()
-            };
-            let inputs: Vec<BTreeSet<usize>> = node.inputs.iter().map(of_input).collect();
-            if let Work::Transform(transform) = &node.work {
-                let loads = |input: &usize| transform.loads(*input);
-                let (loaded, rest): (Vec<usize>, Vec<usize>) = (0..inputs.len()).partition(loads);
-                for source in rest.iter().flat_map(|input| &inputs[*input]) {
-                    let loaded = loaded.iter().flat_map(|input| &inputs[*input]);
-                    first[*source].extend(loaded.copied());
+    /// For each node, whether it shows in any result which of its rows come before which: something takes them in order, or goes by
+    /// their places, or judges a share of bad ones row by row.
+    pub fn nodes_in_place(&self) -> Vec<bool> {
+        let mut shows = vec![false; self.nodes.len()];
+        for (index, node) in self.nodes.iter().enumerate().rev() {
+            let share = matches!(
+                node.on_error,
+                OnError::Drop(MaxErrors::Share(_)) | OnError::Port(MaxErrors::Share(_))
+            );
+            shows[index] |= share;
+            for (input, from) in node.inputs.iter().enumerate() {
+                let passes = match &node.work {
+                    Work::Sink(_) => true,
+                    Work::Source(_) => false,
+                    Work::Transform(transform) => {
+                        share
+                            || self.tells_aside(index, transform.as_ref())
+                            || goes_by_place(transform.as_ref(), input, shows[index])
+                    }
+                };
+                if passes {
+                    from.iter().for_each(|from| shows[from.node] = true);
                 }
             }
-            let mut behind: BTreeSet<usize> = inputs.into_iter().flatten().collect();
+        }
+        shows
+    }
+
+    /// Whether something reads rows that a transform sorts out before its last stage: they leave in the order of their places.
+    fn tells_aside(&self, index: usize, transform: &dyn Transform) -> bool {
+        let inputs = 0..self.nodes[index].inputs.len();
+        let own = inputs.flat_map(|input| transform.before(input));
+        let sides = own.chain(transform.stages()).any(|stage| stage.sides);
+        let read = self
+            .nodes
+            .iter()
+            .flat_map(|node| node.inputs.iter().flatten());
+        let mut read = read.filter(|from| from.node == index);
+        read.any(|from| match from.port {
+            PortIndex::Errors => true,
+            PortIndex::Declared(port) => port > 0 && sides,
+        })
+    }
+
+    /// The sources, as nodes, whose ends the rows of others wait for: they are read behind them, or come behind them in the order of
+    /// a union.
+    pub fn awaited(&self) -> BTreeSet<usize> {
+        let mut awaited: BTreeSet<usize> = self.read_first().into_iter().flatten().collect();
+        let (sources, wants) = (self.sources_of_nodes(), self.nodes_in_order(true));
+        for (index, node) in self.nodes.iter().enumerate() {
+            let in_order = match &node.work {
+                Work::Source(_) => false,
+                Work::Sink(_) => true,
+                Work::Transform(of) => takes_in_order(of.as_ref(), 0, wants[index]),
+            };
+            if let (true, Some([first @ .., _])) = (in_order, node.inputs.first().map(|i| &i[..])) {
+                awaited.extend(first.iter().flat_map(|from| &sources[from.node]));
+            }
+        }
+        awaited
+    }
+
+    /// For each node, the sources that its rows come from.
+    fn sources_of_nodes(&self) -> Vec<BTreeSet<usize>> {
+        let mut sources: Vec<BTreeSet<usize>> = Vec::with_capacity(self.nodes.len());
+        for (index, node) in self.nodes.iter().enumerate() {
+            let inputs = node.inputs.iter().flatten();
+            let mut behind: BTreeSet<usize> =
+                inputs.flat_map(|f| &sources[f.node]).copied().collect();
             if let Work::Source(_) = &node.work {
                 behind.insert(index);
             }
             sources.push(behind);
+        }
+        sources
+    }
+
+    /// For each node that is a source, the sources that are to be read to their end before it begins.
+    pub fn read_first(&self) -> Vec<BTreeSet<usize>> {
+        let sources = self.sources_of_nodes();
+        let mut first = vec![BTreeSet::new(); self.nodes.len()];
+        for node in &self.nodes {
+            let Work::Transform(transform) = &node.work else {
+                continue;
+            };
+            let of_input = |input: &usize| {
+                let from = node.inputs[*input].iter();
+                from.flat_map(|from| &sources[from.node])
+                    .copied()
+                    .collect::<BTreeSet<_>>()
+            };
+            let (loaded, rest): (Vec<usize>, Vec<usize>) =
+                (0..node.inputs.len()).partition(|input| transform.loads(*input));
+            for source in rest.iter().flat_map(of_input) {
+                first[source].extend(loaded.iter().flat_map(of_input));
+            }
         }
         first
     }
@@ -137,6 +210,22 @@ impl Plan {
 /// Whether the rows of an input of a transform reach, through stages that keep order, one that takes them in order: one of its own, or,
 /// for the main input, one behind it if there is such a one.
 pub fn takes_in_order(transform: &dyn Transform, input: usize, behind: bool) -> bool {
+    reaches(transform, input, behind, |stage| stage.ordered)
+}
+
+/// The same for one that takes them in order or goes by their places.
+fn goes_by_place(transform: &dyn Transform, input: usize, behind: bool) -> bool {
+    reaches(transform, input, behind, |stage| {
+        stage.ordered || stage.places
+    })
+}
+
+fn reaches(
+    transform: &dyn Transform,
+    input: usize,
+    behind: bool,
+    wanted: impl Fn(&StagePlan) -> bool,
+) -> bool {
     let mut stages = transform.before(input);
     let own = stages.len();
     stages.extend(transform.stages());
@@ -148,8 +237,7 @@ pub fn takes_in_order(transform: &dyn Transform, input: usize, behind: bool) -> 
         .iter()
         .take_while(|stage| stage.emits == Emits::InOrder)
         .count();
-    stages.iter().take(kept + 1).any(|stage| stage.ordered)
-        || (input == 0 && kept == stages.len() && behind)
+    stages.iter().take(kept + 1).any(wanted) || (input == 0 && kept == stages.len() && behind)
 }
 
 /// How the event times of a source count.

@@ -3,8 +3,10 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use serde::{Deserialize, Serialize};
 
 use crate::check::Value;
+use crate::order::key_hash;
 use crate::stage::BadRow;
 use crate::time::{Instant, TimeRule};
 use crate::transform::Port;
@@ -71,6 +73,16 @@ pub trait Source: Send + Sync {
         Ok(None)
     }
 
+    /// What a split begins with, of its first `most` bytes or of all if it has fewer: a file that was put in the place of another is told
+    /// by that. None if it is not known.
+    ///
+    /// # Errors
+    /// When the split cannot be read.
+    fn head(&self, split: usize, most: u64) -> Result<Option<Head>> {
+        let _ = (split, most);
+        Ok(None)
+    }
+
     /// Other rows with the same columns, with what this source adds to its rows: what a test of a pipeline puts in its place.
     fn stand_in(&self, rows: Arc<dyn Source>) -> Arc<dyn Source> {
         rows
@@ -134,6 +146,25 @@ pub struct Split {
     pub rows: Option<u64>,
 }
 
+/// What a split begins with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Head {
+    /// How many bytes were looked at.
+    pub bytes: u64,
+    /// Their hash, [`key_hash`].
+    pub hash: u64,
+}
+
+impl Head {
+    /// Of these bytes.
+    pub fn of(bytes: &[u8]) -> Self {
+        Self {
+            bytes: bytes.len() as u64,
+            hash: key_hash(bytes),
+        }
+    }
+}
+
 /// A piece of a split, as data that can be sent to any worker.
 #[derive(Clone, Debug)]
 pub struct Piece {
@@ -153,6 +184,8 @@ pub struct Piece {
     pub bytes: usize,
     /// Bytes of the input that this piece stands for, for progress.
     pub input_bytes: u64,
+    /// Whether its last row would be another one if more were written behind it, since nothing ends it but the end of the file.
+    pub unfinished: bool,
 }
 
 /// Cuts one split into pieces, in order. May block (a pipe); it runs on a thread of its own.

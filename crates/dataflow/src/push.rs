@@ -142,6 +142,7 @@ impl Cutter for PushCutter {
             text: None,
             bytes: rows.get_array_memory_size(),
             input_bytes: 0,
+            unfinished: false,
         };
         if let Ok(mut taken) = self.shared.taken.lock() {
             taken.push((self.number, rows));

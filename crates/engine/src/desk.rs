@@ -21,12 +21,13 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded, unbounded};
 use dataflow_core::error::Fault;
 use dataflow_core::memory::{Charge, Gauge};
 use dataflow_core::plan::SourceTime;
+use dataflow_core::source::Head;
 use dataflow_core::time::{BEGINNING, END, Instant, Newest};
-use dataflow_core::{Cutter, Error, Piece, Place, Result, Source, Split};
+use dataflow_core::{Cutter, Error, Every, Piece, Place, Result, Source};
 use timely::dataflow::operators::Capability;
 use timely::scheduling::SyncActivator;
 
-use cutting::Cutting;
+use cutting::{Cutting, Due};
 
 use crate::abort::{Abort, lock};
 use crate::clock::Clock;
@@ -35,8 +36,9 @@ use crate::fabric::{Activation, Start, send};
 use crate::message::Parcel;
 use crate::metrics::Metrics;
 use crate::outlet::BadRowPolicy;
-use crate::positions::{Facts, Position, Progress};
+use crate::positions::{Facts, HEAD, Progress, SourcePosition};
 use crate::snapshots::{Pause, Snapshots, first_of};
+use crate::splits::Splits;
 
 /// Pieces cut ahead of admission, per source.
 const CUT_AHEAD: usize = 2;
@@ -52,15 +54,13 @@ pub struct DeskSource {
     /// The source.
     pub source: Arc<dyn Source>,
     /// Its splits.
-    pub splits: Vec<Split>,
-    /// The number of its first split among all splits of the run.
-    pub first_split: u32,
+    pub splits: Splits,
     /// Where its event times count: how.
     pub time: Option<SourceTime>,
     /// The sources that are read to their end before it begins.
     pub behind: Vec<usize>,
-    /// How far an earlier run read each of its splits.
-    pub from: BTreeMap<usize, Position>,
+    /// Whether the rows of others wait for its end.
+    pub awaited: bool,
 }
 
 /// What the desk needs to know.
@@ -84,7 +84,7 @@ pub struct DeskSetup {
     /// The components that write early results, and how often.
     pub pulses: Vec<(usize, Duration)>,
     /// Where snapshots go, and how often there is to be one.
-    pub snapshots: Option<(Arc<Snapshots>, Duration)>,
+    pub snapshots: Option<(Arc<Snapshots>, Every)>,
     /// Whether the run is to stop behind the next one.
     pub pause: Arc<Pause>,
 }
@@ -95,6 +95,8 @@ type Wake = Arc<Mutex<SyncActivator>>;
 enum Cut {
     /// What is known of the times of the splits before they are read.
     Bounds(Vec<Instant>),
+    /// A split was opened: what it begins with, if that is known.
+    Begun(usize, Option<Head>),
     Piece(Piece),
     /// A split has no further piece.
     SplitEnd(usize),
@@ -188,12 +190,19 @@ pub struct Desk {
     turn: usize,
     /// The watermark sent last, by group.
     watermarks: BTreeMap<usize, Instant>,
+    /// The same when the last snapshot was begun.
+    watermarks_before: BTreeMap<usize, Instant>,
     /// When each component is to write early results.
     due: Vec<WallTime>,
     epoch: u64,
     cutting: Cutting,
+    /// Rows admitted, and how many they were when the last snapshot was begun.
+    admitted: u64,
+    admitted_before: u64,
     /// Whether nothing has been admitted behind the snapshot that is being made.
     pausing: bool,
+    /// Whether everything had been read when it was begun.
+    finishing: bool,
     alarm: Option<Alarm>,
     start: Start,
 }
@@ -216,8 +225,9 @@ impl Desk {
                 };
                 let (splits, asked) = unbounded();
                 let clock = |time: SourceTime| {
-                    let mut clock = Clock::new(time.rule, source.splits.len(), setup.open_files);
-                    for (split, position) in &source.from {
+                    let splits = source.splits.all.len();
+                    let mut clock = Clock::new(time.rule, splits, setup.open_files);
+                    for (split, position) in &source.splits.from {
                         clock.resume(*split, position.newest);
                     }
                     clock
@@ -233,7 +243,7 @@ impl Desk {
                     next: None,
                     ended: false,
                     end: None,
-                    progress: Progress::from(source.from.clone()),
+                    progress: Progress::from(source.splits.from.clone()),
                     last_reader: 0,
                 });
                 threads.extend(cutter::spawn(
@@ -269,8 +279,13 @@ impl Desk {
         Self {
             due: due.collect(),
             epoch: 0,
-            cutting: Cutting::Until(WallTime::now()),
+            cutting: Cutting::Until(Due::first(
+                setup.snapshots.as_ref().map(|(_, every)| *every),
+            )),
+            admitted: 0,
+            admitted_before: 0,
             pausing: false,
+            finishing: false,
             setup,
             open,
             threads,
@@ -279,6 +294,7 @@ impl Desk {
             next_tick: 0,
             turn: 0,
             watermarks: BTreeMap::new(),
+            watermarks_before: BTreeMap::new(),
             alarm,
             start,
         }
@@ -360,13 +376,14 @@ impl Desk {
     /// Sends the watermarks that have moved, each at a tick of its own on all sources of its group.
     fn tell_time(&mut self, activation: &mut Activation<'_>) {
         let mut reached: BTreeMap<usize, Instant> = BTreeMap::new();
-        for open in &self.open {
+        for (open, source) in self.open.iter().zip(&self.setup.sources) {
             let (Some(time), Some(clock)) = (open.time, &open.clock) else {
                 continue;
             };
             self.setup.metrics.of(open.node).reached.at(clock.shown());
+            // What an earlier run has said holds.
             let now = match open.right {
-                Some(_) if !open.is_idle() => clock.watermark(),
+                Some(_) if !open.is_idle() => clock.watermark().max(source.splits.watermark),
                 _ => END,
             };
             let least = reached.entry(time.group).or_insert(END);
@@ -439,12 +456,9 @@ impl Desk {
     }
 
     fn admit(&mut self, activation: &mut Activation<'_>) {
-        if self.pauses() {
-            return;
-        }
         let sources = self.open.len();
         let mut idle = 0;
-        while sources > 0 && idle < sources {
+        while sources > 0 && idle < sources && !self.pauses() && !self.is_due_by_rows() {
             let which = self.turn % sources;
             self.turn += 1;
             idle = if self.admit_from(which, activation) {
@@ -463,6 +477,7 @@ impl Desk {
             match open.cuts.try_recv() {
                 Ok(Cut::Piece(piece)) => open.next = Some(piece),
                 Ok(Cut::End) => open.ended = true,
+                Ok(Cut::Begun(split, head)) => open.progress.begun(split, head),
                 Ok(Cut::Bounds(bounds)) => {
                     if let Some(clock) = &mut open.clock {
                         clock.bounds(&bounds);
@@ -528,9 +543,15 @@ impl Desk {
             if open.clock.as_ref().is_some_and(Clock::is_reading) {
                 return false;
             }
-            // What the ends make operators write comes behind the last snapshot.
+            // What the ends make operators write comes behind the last snapshot. Until then a source may be said to have grown, by
+            // a later run, unless others go on behind its end.
             let last = self.setup.snapshots.is_some() && self.cutting != Cutting::Over;
-            if last && self.is_at_end() {
+            let goes_on = unwanted || self.setup.sources[which].awaited;
+            if last && (self.is_at_end() || !goes_on) {
+                return false;
+            }
+            // Its end makes rows that were held leave, which are to meet a complete table as well.
+            if !self.may_begin(which, activation) {
                 return false;
             }
             self.end(which, activation);
@@ -588,10 +609,11 @@ impl Desk {
     fn send(&mut self, which: usize, to: usize, piece: Piece, activation: &mut Activation<'_>) {
         let tick = self.next_tick;
         self.next_tick += 1;
+        self.admitted += piece.rows.unwrap_or_default();
         self.in_flight
             .insert(tick, self.setup.gauge.charge(piece.bytes));
         let open = &mut self.open[which];
-        open.progress.admitted(tick, piece.split);
+        open.progress.admitted(tick, &piece);
         let clock = open.clock.as_mut();
         let newest = clock.and_then(|clock| clock.admitted(piece.split, tick, to));
         if let Some(right) = &mut open.right {

@@ -25,6 +25,7 @@ mod resume;
 mod run;
 mod snapshots;
 mod spill;
+mod splits;
 mod spool;
 mod stages;
 mod stored;

@@ -22,7 +22,7 @@ use crate::snapshots::{epoch_of, first_of};
 
 /// The names of all splits of all sources, by the number that places carry.
 #[derive(Default)]
-pub struct SplitNames(pub Vec<Arc<str>>);
+pub struct SplitNames(pub BTreeMap<u32, Arc<str>>);
 
 impl SplitNames {
     /// Where a row stands, for people: `cells.csv:17`, counted from 1.
@@ -31,8 +31,9 @@ impl SplitNames {
         Some(format!("{name}:{}", place.row() + 1))
     }
 
-    fn name(&self, place: Place) -> Option<&Arc<str>> {
-        self.0.get(place.split() as usize)
+    /// The split that a row is in.
+    pub fn name(&self, place: Place) -> Option<&Arc<str>> {
+        self.0.get(&place.split())
     }
 }
 

@@ -2,61 +2,45 @@
 
 use std::collections::BTreeMap;
 
-use dataflow_core::Split;
-use dataflow_core::order::key_hash;
-use dataflow_core::time::Newest;
+use dataflow_core::Piece;
+use dataflow_core::source::Head;
+use dataflow_core::time::{Instant, Newest};
 use serde::{Deserialize, Serialize};
 
 use crate::outlet::Known;
+use crate::splits::Splits;
+
+/// By how many of its first bytes a file is known again.
+pub const HEAD: u64 = 4096;
 
 /// How far a split has been read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Position {
+    /// Its number, which the places of its rows carry; none if it was not begun.
+    pub number: Option<u32>,
     /// Rows, good and bad.
     pub rows: u64,
     /// Whether there were no more.
     pub whole: bool,
+    /// Whether its last row would be another one if more were written behind it.
+    pub unfinished: bool,
     /// Its size in bytes, if that was known.
     pub bytes: Option<u64>,
+    /// What it began with, if that was known.
+    pub head: Option<Head>,
     /// Where times count, the newest one.
     pub newest: Newest,
 }
 
-/// How far a source has been read: its splits by their names.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+/// How far a source has been read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SourcePosition {
-    /// How many splits there were.
-    pub count: usize,
-    /// A hash of their names, in order.
-    pub names: u64,
-    /// The splits that were begun.
+    /// Its splits by their names, those included that were not begun.
     pub splits: BTreeMap<String, Position>,
-}
-
-impl SourcePosition {
-    /// Of a source with these splits, none of which was begun.
-    pub fn of(splits: &[Split]) -> Self {
-        Self {
-            count: splits.len(),
-            names: hash(splits),
-            splits: BTreeMap::new(),
-        }
-    }
-
-    /// Whether these are the splits that there were, with or without others behind them.
-    pub fn is_of(&self, splits: &[Split]) -> bool {
-        let first = splits.get(..self.count);
-        first.is_some_and(|first| hash(first) == self.names)
-    }
-}
-
-fn hash(splits: &[Split]) -> u64 {
-    let mut names = Vec::new();
-    for split in splits {
-        names.extend_from_slice(split.name.as_bytes());
-        names.push(0);
-    }
-    key_hash(&names)
+    /// Whether those behind it have been told that there is no more.
+    pub ended: bool,
+    /// Where times count, the watermark that was sent last.
+    pub watermark: Instant,
 }
 
 /// What the desk knows at the end of an epoch.
@@ -68,14 +52,23 @@ pub struct Facts {
     pub bad_rows: BTreeMap<String, Known>,
 }
 
+/// A piece that was admitted.
+struct Admitted {
+    split: usize,
+    /// How many rows of the split have been read with it.
+    rows: Option<u64>,
+    unfinished: bool,
+}
+
 /// What is learned of the pieces of one source, until the epoch that they are of is over.
 #[derive(Default)]
 pub struct Progress {
-    /// The split of each piece, by its tick, and how many rows of the split have been read with it.
-    pieces: BTreeMap<u64, (usize, Option<u64>)>,
+    pieces: BTreeMap<u64, Admitted>,
     newest: BTreeMap<u64, Newest>,
     /// The tick from which on nothing more of a split comes.
     whole: BTreeMap<usize, u64>,
+    /// What each split that was begun begins with.
+    heads: BTreeMap<usize, Head>,
     reached: BTreeMap<usize, Position>,
 }
 
@@ -88,15 +81,25 @@ impl Progress {
         }
     }
 
+    /// A split was begun.
+    pub fn begun(&mut self, split: usize, head: Option<Head>) {
+        self.heads.extend(head.map(|head| (split, head)));
+    }
+
     /// A piece was admitted.
-    pub fn admitted(&mut self, tick: u64, split: usize) {
-        self.pieces.insert(tick, (split, None));
+    pub fn admitted(&mut self, tick: u64, piece: &Piece) {
+        let admitted = Admitted {
+            split: piece.split,
+            rows: None,
+            unfinished: piece.unfinished,
+        };
+        self.pieces.insert(tick, admitted);
     }
 
     /// It was read: so many rows of its split have been.
     pub fn read(&mut self, tick: u64, rows: Option<u64>) {
         if let Some(piece) = self.pieces.get_mut(&tick) {
-            piece.1 = rows;
+            piece.rows = rows;
         }
     }
 
@@ -113,11 +116,12 @@ impl Progress {
     }
 
     /// How far each split is at the tick `limit`, when everything before it has been read.
-    pub fn at(&mut self, limit: u64, splits: &[Split]) -> SourcePosition {
+    pub fn at(&mut self, limit: u64, splits: &Splits) -> BTreeMap<String, Position> {
         let later = self.pieces.split_off(&limit);
-        for (tick, (split, rows)) in std::mem::replace(&mut self.pieces, later) {
-            let reached = self.reached.entry(split).or_default();
-            reached.rows = rows.unwrap_or_default().max(reached.rows);
+        for (tick, piece) in std::mem::replace(&mut self.pieces, later) {
+            let reached = self.reached.entry(piece.split).or_default();
+            reached.rows = piece.rows.unwrap_or_default().max(reached.rows);
+            reached.unfinished = piece.unfinished;
             if let Some(newest) = self.newest.remove(&tick) {
                 reached.newest = newest;
             }
@@ -126,16 +130,20 @@ impl Progress {
             let reached = self.reached.entry(*split).or_default();
             reached.whole |= *tick <= limit;
         }
-        let named = self.reached.iter().map(|(split, reached)| {
-            let bytes = splits[*split].bytes;
-            (
-                splits[*split].name.to_string(),
-                Position { bytes, ..*reached },
-            )
-        });
-        SourcePosition {
-            splits: named.collect(),
-            ..SourcePosition::of(splits)
+        for (split, reached) in &mut self.reached {
+            reached.head = self.heads.get(split).copied().or(reached.head);
         }
+        let named = splits.all.iter().enumerate().map(|(at, split)| {
+            let position = match self.reached.get(&at) {
+                Some(reached) => Position {
+                    number: Some(splits.numbers[at]),
+                    bytes: split.bytes,
+                    ..*reached
+                },
+                None => Position::default(),
+            };
+            (split.name.to_string(), position)
+        });
+        named.collect()
     }
 }

@@ -1,6 +1,6 @@
 //! Reads pieces on one worker: a thread of its own decodes, the operator sends what it decoded at the piece's tick.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -20,7 +20,7 @@ use crate::fabric::{Activation, Start, send};
 use crate::inlet::Rights;
 use crate::message::{Facts, Parcel};
 use crate::metrics::Metrics;
-use crate::outlet::Outlet;
+use crate::outlet::{Outlet, SplitNames};
 
 /// How many decoded batches wait at most between the thread and the operator.
 const AHEAD: usize = 4;
@@ -43,15 +43,62 @@ pub struct ReadingSetup {
     pub batch_rows: usize,
     /// How many rows of some splits, by their numbers, an earlier run has read.
     pub from: Arc<HashMap<u32, u64>>,
+    /// What an earlier run knew of the time, if there is anything new.
+    pub passed: Option<Passed>,
     /// The switch that stops the run.
     pub abort: Arc<Abort>,
     /// The numbers.
     pub metrics: Arc<Metrics>,
 }
 
+/// What an earlier run knew of the time.
+pub struct Passed {
+    /// The watermark that was sent last: what had ended by then has left.
+    pub watermark: EventTime,
+    /// The splits that are new since then, or have grown.
+    pub splits: BTreeSet<u32>,
+    /// The names of all splits.
+    pub names: Arc<SplitNames>,
+}
+
+impl Passed {
+    /// That no row belongs to what has left: rows that are late by their own split never do.
+    fn check(&self, batch: &Batch) -> Result<()> {
+        let first = batch.places().get(0);
+        let Some(place) = first.filter(|place| self.splits.contains(&place.split())) else {
+            return Ok(());
+        };
+        let Some(times) = batch.times() else {
+            return Ok(());
+        };
+        let (times, horizons) = (times.at(), times.horizons());
+        let counts = |row: usize| horizons.is_none_or(|horizons| times[row] >= horizons[row]);
+        let behind = |row: &usize| times[*row] < self.watermark && counts(*row);
+        let Some(row) = (0..times.len()).find(behind) else {
+            return Ok(());
+        };
+        let what = "this row is new, and the earlier run has written all that belongs to its time";
+        let row = batch.places().get(row).unwrap_or(place).row();
+        let name = self.names.name(place).map_or("", |name| &**name);
+        Err(Error::data(what)
+            .file(name)
+            .row(row)
+            .help("what is new must come behind all that was read, in time too; begin anew with `--fresh`"))
+    }
+}
+
 enum FromThread {
     Some(u64, Decoded),
     End(u64),
+}
+
+/// By what the times of rows are judged.
+type Judging<'a> = (&'a TimeRule, Option<&'a Passed>);
+
+impl ReadingSetup {
+    fn judging(&self) -> Option<Judging<'_>> {
+        Some((self.time.as_ref()?, self.passed.as_ref()))
+    }
 }
 
 /// A piece that is being read.
@@ -71,16 +118,16 @@ struct Piecemeal {
 
 impl Piecemeal {
     /// Judges what waits to be.
-    fn judge(&mut self, newest: Newest, rule: &TimeRule) -> Result<()> {
+    fn judge(&mut self, newest: Newest, judging: Judging<'_>) -> Result<()> {
         let newest = self.newest.insert(newest);
         self.waiting
             .iter_mut()
-            .try_for_each(|decoded| judge(decoded, newest, rule))
+            .try_for_each(|decoded| judge(decoded, newest, judging))
     }
 
-    fn push(&mut self, mut decoded: Decoded, rule: Option<&TimeRule>) -> Result<()> {
-        if let (Some(rule), Some(newest)) = (rule, &mut self.newest) {
-            judge(&mut decoded, newest, rule)?;
+    fn push(&mut self, mut decoded: Decoded, judging: Option<Judging<'_>>) -> Result<()> {
+        if let (Some(judging), Some(newest)) = (judging, &mut self.newest) {
+            judge(&mut decoded, newest, judging)?;
         }
         self.waiting.push_back(decoded);
         Ok(())
@@ -220,7 +267,7 @@ impl ReadingOperator {
             match self.decoded.try_recv() {
                 Ok(FromThread::Some(tick, decoded)) => {
                     if let Some(piece) = self.ticks.get_mut(&tick) {
-                        piece.push(decoded, self.setup.time.as_ref())?;
+                        piece.push(decoded, self.setup.judging())?;
                     }
                 }
                 Ok(FromThread::End(tick)) => {
@@ -251,8 +298,8 @@ impl ReadingOperator {
 
     /// Learns the newest time before a piece.
     fn stamp(&mut self, activation: &mut Activation<'_>, tick: u64, newest: Newest) -> Result<()> {
-        if let (Some(piece), Some(rule)) = (self.ticks.get_mut(&tick), &self.setup.time) {
-            piece.judge(newest, rule)?;
+        if let (Some(piece), Some(judging)) = (self.ticks.get_mut(&tick), self.setup.judging()) {
+            piece.judge(newest, judging)?;
         }
         self.tell_newest(activation, tick);
         self.close(activation, tick);
@@ -405,7 +452,7 @@ fn without_earlier(decoded: &mut Decoded, from: &HashMap<u32, u64>) -> Result<()
 }
 
 /// Puts the horizons of rows beside them.
-fn judge(decoded: &mut Decoded, newest: &mut Newest, rule: &TimeRule) -> Result<()> {
+fn judge(decoded: &mut Decoded, newest: &mut Newest, (rule, passed): Judging<'_>) -> Result<()> {
     let main = decoded.batches.iter_mut().filter(|(port, _)| *port == 0);
     for (_, batch) in main {
         let Some(times) = batch.times().cloned() else {
@@ -417,6 +464,9 @@ fn judge(decoded: &mut Decoded, newest: &mut Newest, rule: &TimeRule) -> Result<
         *batch = batch
             .clone()
             .with_times(Some(times.with_horizons(horizons)));
+        if let Some(passed) = passed {
+            passed.check(batch)?;
+        }
     }
     Ok(())
 }

@@ -1,15 +1,14 @@
-//! What an earlier run left: its newest snapshot, whether it is one of this pipeline, and how far each source was read.
+//! What an earlier run left: its newest snapshot, and whether it is one of this pipeline.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
-use dataflow_core::{Error, Result, Split};
+use dataflow_core::{Error, Every, Result};
 use dataflow_store::{Owner, Snapshot, Store};
 use serde::{Deserialize, Serialize};
 
-use crate::positions::{Facts, Position, SourcePosition};
+use crate::positions::Facts;
 
 /// The version of what the engine writes into snapshots.
 const VERSION: u32 = 1;
@@ -19,8 +18,8 @@ const VERSION: u32 = 1;
 pub struct StateSettings {
     /// The folder.
     pub folder: PathBuf,
-    /// How long after one snapshot is durable the next begins.
-    pub every: Duration,
+    /// How often there is to be one.
+    pub every: Every,
     /// Whether to begin anew, whatever there is.
     pub fresh: bool,
     /// What the pipeline is, component by component: a run goes on only from snapshots of the same.
@@ -138,103 +137,9 @@ fn other_pipeline(settings: &StateSettings, difference: &str) -> Error {
         .help("begin anew with `--fresh`, or give this pipeline a folder of its own")
 }
 
-/// How far an earlier run has read each split of a source.
-///
-/// # Errors
-/// When the splits are not those of the earlier run with others behind them.
-pub fn positions(
-    earlier: Option<&SourcePosition>,
-    id: &str,
-    splits: &[Split],
-) -> Result<BTreeMap<usize, Position>> {
-    let Some(earlier) = earlier else {
-        return Ok(BTreeMap::new());
-    };
-    let changed = |what: String| {
-        Err(Error::data(what)
-            .component(id)
-            .help("what is new must come behind all that was read; begin anew with `--fresh`"))
-    };
-    if !earlier.is_of(splits) {
-        return changed(
-            "the files are not those that the earlier run read, with others behind them".into(),
-        );
-    }
-    let mut known = BTreeMap::new();
-    let last = earlier.count.saturating_sub(1);
-    for (number, split) in splits.iter().enumerate().take(earlier.count) {
-        let Some(position) = earlier.splits.get(&*split.name) else {
-            continue;
-        };
-        let (before, now) = (position.bytes.unwrap_or(0), split.bytes.unwrap_or(0));
-        if now < before {
-            return changed(format!(
-                "`{}` had {before} bytes when it was read, and has {now}",
-                split.name
-            ));
-        }
-        if now > before && position.whole && number < last {
-            return changed(format!(
-                "`{}` has grown, and others behind it were read already",
-                split.name
-            ));
-        }
-        known.insert(number, *position);
-    }
-    Ok(known)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn splits(sizes: &[(&str, u64)]) -> Vec<Split> {
-        let split = |(name, bytes): &(&str, u64)| Split {
-            name: (*name).into(),
-            bytes: Some(*bytes),
-            rows: None,
-        };
-        sizes.iter().map(split).collect()
-    }
-
-    fn earlier(sizes: &[(&str, u64)]) -> SourcePosition {
-        let all = splits(sizes);
-        let position = |split: &Split| {
-            let position = Position {
-                rows: 10,
-                whole: true,
-                bytes: split.bytes,
-                ..Position::default()
-            };
-            (split.name.to_string(), position)
-        };
-        SourcePosition {
-            splits: all.iter().map(position).collect(),
-            ..SourcePosition::of(&all)
-        }
-    }
-
-    #[test]
-    fn what_is_new_comes_behind_what_was_read() {
-        let before = earlier(&[("a", 5), ("b", 6)]);
-        let now = |sizes: &[(&str, u64)]| positions(Some(&before), "rows", &splits(sizes));
-        for fine in [
-            &[("a", 5), ("b", 6)][..],
-            &[("a", 5), ("b", 9)],
-            &[("a", 5), ("b", 6), ("c", 1)],
-        ] {
-            assert_eq!(now(fine).expect("goes on").len(), 2, "{fine:?}");
-        }
-        for (wrong, why) in [
-            (&[("a", 5)][..], "not those"),
-            (&[("a", 5), ("aa", 1), ("b", 6)], "not those"),
-            (&[("a", 4), ("b", 6)], "`a` had 5 bytes"),
-            (&[("a", 6), ("b", 6)], "`a` has grown"),
-        ] {
-            let error = now(wrong).expect_err("refused").to_string();
-            assert!(error.contains(why), "{wrong:?}: {error}");
-        }
-    }
 
     #[test]
     fn another_pipeline_is_told_by_what_changed() {

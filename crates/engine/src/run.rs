@@ -32,11 +32,11 @@ use crate::layout::{Feed, Job, Layout, Operator, OutputRef, Shares, lay_out};
 use crate::message::Address;
 use crate::metrics::{Label, Metrics, Numbers};
 use crate::outlet::{BadRowPolicy, Outlet, SplitNames};
-use crate::positions::Position;
 use crate::reading::{ReadingOperator, ReadingSetup};
-use crate::resume::{Kept, StateSettings, positions};
+use crate::resume::{Kept, StateSettings};
 use crate::snapshots::{Earlier, Pause, Snapshots, name_of_waiting};
 use crate::spill::{SpillFolder, SpillSpace};
+use crate::splits::{Numbering, Rules, Splits, names};
 use crate::stages::{StageOperator, StageSetup};
 use crate::writing::{Prepared, PreparedSinks, Writing, check_apart, unless_closed};
 
@@ -138,9 +138,7 @@ struct Shared {
     layout: Layout,
     settings: Settings,
     shares: Shares,
-    splits: Vec<Vec<Split>>,
-    /// How far an earlier run has read them.
-    from: Vec<BTreeMap<usize, Position>>,
+    splits: Vec<Splits>,
     names: Arc<SplitNames>,
     policies: Vec<Arc<BadRowPolicy>>,
     abort: Arc<Abort>,
@@ -196,24 +194,14 @@ impl Run {
             Some(kept) => (Some(kept.store), kept.earlier),
             None => (None, None),
         };
-        let names = splits
-            .iter()
-            .flatten()
-            .map(|split| Arc::clone(&split.name))
-            .collect();
         let folder = SpillFolder::new(
             settings.spill_dir.clone(),
             settings.spill_limit,
             store.clone(),
             Arc::clone(&metrics),
         );
-        let read = |id: &str| earlier.as_ref()?.1.facts.sources.get(id);
-        let sources = layout.sources.iter().zip(&splits);
-        let from = sources.map(|(node, splits)| {
-            let id = &plan.nodes[*node].id;
-            positions(read(id), id, splits)
-        });
-        let from = from.collect::<Result<Vec<_>>>()?;
+        let facts = earlier.as_ref().map(|(_, manifest)| &manifest.facts);
+        let splits = earlier::numbered(&plan, &layout, splits, facts)?;
         let snapshots = store.zip(settings.state.as_ref()).map(|(store, state)| {
             let operators = earlier::operators(&plan, &layout);
             let last = earlier.as_ref().map(|(snapshot, _)| snapshot);
@@ -243,7 +231,7 @@ impl Run {
         });
         let shared = Shared {
             policies,
-            names: Arc::new(SplitNames(names)),
+            names: Arc::new(SplitNames(names(&splits))),
             abort: Abort::new(),
             demand: Arc::new(demand),
             spill: Arc::new(SpillSpace(Arc::clone(&folder))),
@@ -257,7 +245,6 @@ impl Run {
             settings,
             shares,
             splits,
-            from,
             metrics,
             gauge,
         };
@@ -484,8 +471,7 @@ fn build<'s>(shared: &Arc<Shared>, scope: Scope<'s, u64>) {
 
 fn desk_setup(shared: &Arc<Shared>) -> DeskSetup {
     let mut sources = Vec::new();
-    let mut first_split = 0;
-    let first = shared.plan.read_first();
+    let (first, awaited) = (shared.plan.read_first(), shared.plan.awaited());
     let numbers = |nodes: &BTreeSet<usize>| -> Vec<usize> {
         let numbered = shared.layout.sources.iter().enumerate();
         let numbered = numbered.filter(|(_, node)| nodes.contains(node));
@@ -499,13 +485,11 @@ fn desk_setup(shared: &Arc<Shared>) -> DeskSetup {
                 id: Arc::clone(&planned.id),
                 source: Arc::clone(source),
                 splits: splits.clone(),
-                first_split,
                 time: shared.layout.times[sources.len()],
                 behind: numbers(&first[*node]),
-                from: shared.from[sources.len()].clone(),
+                awaited: awaited.contains(node),
             });
         }
-        first_split += splits.len() as u32;
     }
     DeskSetup {
         sources,
@@ -572,6 +556,7 @@ fn build_reader<'s>(
         time: shared.layout.times[number].map(|time| time.rule),
         batch_rows: shared.settings.batch_rows,
         from: earlier::rows_read(shared, number),
+        passed: earlier::passed(shared, number),
         abort: Arc::clone(&shared.abort),
         metrics: Arc::clone(&shared.metrics),
     };

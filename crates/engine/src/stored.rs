@@ -62,7 +62,7 @@ pub fn stored(folder: &Path) -> Result<Option<StoredState>> {
         id: id.clone(),
         rows: at.splits.values().map(|split| split.rows).sum(),
         files_read: at.splits.values().filter(|split| split.whole).count(),
-        files: at.count,
+        files: at.splits.len(),
     });
     let parts = snapshot.parts().map(|(key, part)| StoredPart {
         component: key.component.clone(),

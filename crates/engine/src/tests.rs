@@ -127,6 +127,7 @@ impl Cutter for NumberCutter {
             text: None,
             bytes: (end - start) as usize * 8,
             input_bytes: 0,
+            unfinished: false,
         }))
     }
 }

@@ -69,6 +69,17 @@ impl InputFile {
         Ok(Box::new(self.open()?))
     }
 
+    /// Its first bytes, as many as `most` or all that there are.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn first_bytes(&self, most: u64) -> Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        let read = self.peek()?.take(most).read_to_end(&mut bytes);
+        read.map_err(|e| Error::io("read", &self.path, &e))?;
+        Ok(bytes)
+    }
+
     /// Opens it for a look at its head; nothing of standard input is lost.
     ///
     /// # Errors

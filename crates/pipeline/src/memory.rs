@@ -76,6 +76,7 @@ impl Source for MemorySource {
             text: None,
             bytes: Batch::new(self.rows.clone()).bytes(),
             input_bytes: 0,
+            unfinished: false,
         };
         Ok(Box::new(OnePiece((rows > 0).then_some(piece))))
     }

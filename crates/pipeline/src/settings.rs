@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use dataflow_core::config::{Key, Node, Tree};
 use dataflow_core::units::{Bytes, Duration};
-use dataflow_core::{Located, Problem, Problems};
+use dataflow_core::{Every, Located, Problem, Problems, Span};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -39,8 +39,8 @@ pub struct Settings {
 pub struct State {
     /// The folder.
     pub dir: PathBuf,
-    /// How long after one the next begins.
-    pub every: std::time::Duration,
+    /// How often there is to be one.
+    pub every: Every,
     /// How long a run that is to stop may take for its last one.
     pub grace: std::time::Duration,
 }
@@ -98,8 +98,9 @@ pub(crate) struct StateTable {
     /// anew.
     dir: Option<Located<String>>,
     /// How long after one snapshot is durable the next begins; the default is `"10s"`. That much work, at most, is done again after a
-    /// kill.
-    every: Option<Located<Duration>>,
+    /// kill. Or `{ rows = 1_000_000 }`: whenever so many rows have been taken of all sources together since the last one began, to the
+    /// end of the piece of a file (some megabytes) that reaches that number.
+    every: Option<Located<Every>>,
     /// How long a run that is told to stop may take for a last snapshot; the default is `"20s"`.
     grace: Option<Located<Duration>>,
 }
@@ -136,22 +137,23 @@ pub(crate) fn read(
 }
 
 fn kept(node: &Node, table: StateTable, problems: &mut Problems) -> Option<State> {
-    let mut span = |of: Option<Located<Duration>>, default: i64| {
-        let of = of.unwrap_or(Located {
-            value: Duration::from_nanoseconds(default),
-            span: None,
-        });
-        if of.value.nanoseconds() <= 0 {
-            let message = format!("`{}` is no span of time", of.value);
-            let help = "write how long, such as \"10s\"";
-            problems.push(Problem::error(message, of.span).help(help));
+    let (every, span) = table
+        .every
+        .map_or_else(Default::default, |e| (e.value, e.span));
+    match every {
+        Every::Time(time) => check_span(time, span, problems),
+        Every::Rows(0) => {
+            let message = "a snapshot after every 0 rows is one without end";
+            let help = "write how many rows, 1 or more, such as `every = { rows = 1_000_000 }`";
+            problems.push(Problem::error(message, span).help(help));
         }
-        of.value.to_std()
+        Every::Rows(_) => {}
+    }
+    let (grace, span) = match table.grace {
+        Some(grace) => (grace.value, grace.span),
+        None => (Duration::from_nanoseconds(20_000_000_000), None),
     };
-    let (every, grace) = (
-        span(table.every, 10_000_000_000),
-        span(table.grace, 20_000_000_000),
-    );
+    check_span(grace, span, problems);
     let Some(dir) = table.dir.filter(|dir| !dir.is_empty()) else {
         let problem = Problem::error(
             "`dir` is missing: where are snapshots to be kept?",
@@ -160,8 +162,20 @@ fn kept(node: &Node, table: StateTable, problems: &mut Problems) -> Option<State
         problems.push(problem.help("name a folder for this pipeline alone: `dir = \"state\"`"));
         return None;
     };
-    let dir = PathBuf::from(dir.value);
-    Some(State { dir, every, grace })
+    Some(State {
+        dir: PathBuf::from(dir.value),
+        every,
+        grace: grace.to_std(),
+    })
+}
+
+/// A time that must not be none.
+fn check_span(time: Duration, span: Option<Span>, problems: &mut Problems) {
+    if time.nanoseconds() <= 0 {
+        let message = format!("`{time}` is no span of time");
+        let help = "write how long, such as \"10s\"";
+        problems.push(Problem::error(message, span).help(help));
+    }
 }
 
 /// Reads a table whose keys are all optional. What one key gets wrong does not hide what another does.
@@ -278,7 +292,7 @@ mod tests {
             metrics_listen: Some(SocketAddr::from(([127, 0, 0, 1], 9100))),
             state: Some(State {
                 dir: "/k".into(),
-                every: std::time::Duration::from_secs(2),
+                every: Every::Time(Duration::from_nanoseconds(2_000_000_000)),
                 grace: std::time::Duration::from_secs(20),
             }),
         };
@@ -286,9 +300,23 @@ mod tests {
     }
 
     #[test]
+    fn snapshots_may_go_by_rows() {
+        let (settings, problems) = settings("[state]\ndir = 'k'\nevery = { rows = 5_000 }");
+        assert!(problems.is_empty(), "{problems:?}");
+        assert_eq!(
+            settings.state.map(|state| state.every),
+            Some(Every::Rows(5000))
+        );
+    }
+
+    #[test]
     fn impossible_values_are_problems() {
         let text = "[engine]\nworkers = 5000\nbatch_rows = 0\nopen_files = 0\nrun_time = 'soon'\n[metrics]\nlisten = 'here'";
         assert_eq!(settings(text).1.len(), 5);
+        let state = "[state]\ndir = 'k'\ngrace = '0s'\nevery = ";
+        for every in ["{ rows = 0 }", "'-1s'"] {
+            assert_eq!(settings(&format!("{state}{every}")).1.len(), 2, "{every}");
+        }
         assert_eq!(
             settings("[engine]\nworker = 1").1,
             ["there is no key `worker` here"]

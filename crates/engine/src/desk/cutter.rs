@@ -13,11 +13,10 @@ pub(super) fn spawn(
         node: source.node,
         id: Arc::clone(&source.id),
         source: Arc::clone(&source.source),
-        names: source.splits.iter().map(|s| Arc::clone(&s.name)).collect(),
-        first_split: source.first_split,
+        unchanged: source.splits.unchanged(),
+        splits: source.splits.clone(),
         time: source.time,
-        from: source.from.clone(),
-        unchanged: unchanged(source),
+        known_again: setup.snapshots.is_some(),
         asked,
         out,
         wake,
@@ -39,27 +38,16 @@ pub(super) fn spawn(
     }
 }
 
-/// The splits that an earlier run read to their end, and that have the same size as then.
-fn unchanged(source: &DeskSource) -> BTreeSet<usize> {
-    let same = |(split, position): (&usize, &Position)| {
-        let size = source.splits.get(*split).and_then(|split| split.bytes);
-        (position.whole && size.is_some() && size == position.bytes).then_some(*split)
-    };
-    source.from.iter().filter_map(same).collect()
-}
-
 struct CutterThread {
     node: usize,
     id: Arc<str>,
     source: Arc<dyn Source>,
-    /// The splits' names.
-    names: Vec<Arc<str>>,
-    first_split: u32,
+    splits: Splits,
     time: Option<SourceTime>,
-    /// How far an earlier run read each split.
-    from: BTreeMap<usize, Position>,
-    /// The splits that it read to their end, and that have the same size as then.
+    /// The splits that an earlier run read to their end, and that have the same size as then.
     unchanged: BTreeSet<usize>,
+    /// Whether another run has to know the splits again.
+    known_again: bool,
     /// The splits of which the next piece is asked for.
     asked: Receiver<usize>,
     out: Sender<Cut>,
@@ -89,7 +77,7 @@ impl CutterThread {
 
     /// What is known of the times of each split before it is read. Where there is one split, nothing else needs to be known.
     fn bounds(&self) -> Result<Vec<Instant>> {
-        let splits = self.names.len();
+        let splits = self.splits.all.len();
         if splits < 2 {
             return Ok(vec![BEGINNING; splits]);
         }
@@ -98,14 +86,21 @@ impl CutterThread {
             if self.abort.is_raised() {
                 break;
             }
-            bounds.push(self.source.lower_bound(split)?.unwrap_or(BEGINNING));
+            bounds.push(match self.unchanged.contains(&split) {
+                true => END,
+                false => self.source.lower_bound(split)?.unwrap_or(BEGINNING),
+            });
         }
         Ok(bounds)
     }
 
     fn begin(&self, split: usize) -> Result<Box<dyn Cutter>> {
-        let first = Place::new(self.first_split + split as u32, 0)?;
-        tracing::debug!(component = %self.id, file = &*self.names[split], "opened");
+        let first = Place::new(self.splits.numbers[split], 0)?;
+        tracing::debug!(component = %self.id, file = self.name(split), "opened");
+        if self.known_again {
+            let head = self.source.head(split, HEAD)?;
+            self.tell(Cut::Begun(split, head));
+        }
         let cutter = self.source.cutter(split, first)?;
         let counters = self.metrics.of(self.node);
         counters.splits_begun.fetch_add(1, Ordering::Relaxed);
@@ -114,7 +109,8 @@ impl CutterThread {
 
     /// The next piece with rows that no earlier run has read.
     fn next_of(&self, split: usize, cutter: &mut dyn Cutter) -> Result<Option<Piece>> {
-        let from = self.from.get(&split).map_or(0, |position| position.rows);
+        let from = self.splits.from.get(&split);
+        let from = from.map_or(0, |position| position.rows);
         while let Some(piece) = cutter.next()? {
             let end = piece.rows.map(|rows| piece.first.row() + rows);
             if end.is_none_or(|end| end > from) || from == 0 {
@@ -124,12 +120,16 @@ impl CutterThread {
         Ok(None)
     }
 
+    fn name(&self, split: usize) -> &str {
+        &self.splits.all[split].name
+    }
+
     fn finished(&self, split: usize) {
-        tracing::debug!(component = %self.id, file = &*self.names[split], "handed out to its end");
+        tracing::debug!(component = %self.id, file = self.name(split), "handed out to its end");
     }
 
     fn cut_all(&self) -> Result<()> {
-        for split in 0..self.names.len() {
+        for split in self.splits.in_order() {
             if self.unchanged.contains(&split) {
                 if !self.tell(Cut::SplitEnd(split)) {
                     return Ok(());

@@ -6,13 +6,32 @@ use super::*;
 #[derive(Clone, Copy, PartialEq)]
 pub(super) enum Cutting {
     /// Nothing, until the next one is due.
-    Until(WallTime),
+    Until(Due),
     /// Waiting until everything before this tick has been read.
     Before(u64),
     /// Waiting until the snapshot is durable.
     Durable,
     /// Everything has been read, and the last snapshot is durable.
     Over,
+}
+
+/// When the next snapshot begins.
+#[derive(Clone, Copy, PartialEq)]
+pub(super) enum Due {
+    /// At this time.
+    At(WallTime),
+    /// When so many rows have been admitted.
+    Rows(u64),
+}
+
+impl Due {
+    /// The first one of a run: by the clock, it is due at once.
+    pub(super) fn first(every: Option<Every>) -> Self {
+        match every {
+            Some(Every::Rows(rows)) => Self::Rows(rows),
+            Some(Every::Time(_)) | None => Self::At(WallTime::now()),
+        }
+    }
 }
 
 impl Desk {
@@ -26,14 +45,19 @@ impl Desk {
         };
         let (at_end, pauses) = (self.is_at_end(), self.pauses());
         match self.cutting {
-            Cutting::Until(due) if at_end || pauses || due <= WallTime::now() => {
+            Cutting::Until(due) if at_end || pauses || self.is_due(due) => {
                 snapshots.begun();
-                self.pausing = pauses;
+                (self.pausing, self.finishing) = (pauses, at_end);
                 self.epoch += 1;
                 self.next_tick = first_of(self.epoch);
+                self.admitted_before = self.admitted;
+                self.watermarks_before.clone_from(&self.watermarks);
                 self.cutting = Cutting::Before(self.next_tick);
+                // Where rows had to wait for this, they go on.
+                self.start.again.activate();
             }
-            Cutting::Until(due) => alarm.at(due),
+            Cutting::Until(Due::At(due)) => alarm.at(due),
+            Cutting::Until(Due::Rows(_)) => {}
             Cutting::Before(limit)
                 if !activation.may_come(1, limit - 1) && !activation.may_come(0, limit - 1) =>
             {
@@ -48,12 +72,15 @@ impl Desk {
                     let error = Error::new(Fault::Paused, "stopped");
                     self.setup.abort.raise(error);
                 }
-                Some(Ok(())) if at_end => {
+                Some(Ok(())) if self.finishing => {
                     self.cutting = Cutting::Over;
                     self.start.again.activate();
                 }
                 Some(Ok(())) => {
-                    self.cutting = Cutting::Until(WallTime::now() + every);
+                    self.cutting = Cutting::Until(match every {
+                        Every::Time(time) => Due::At(WallTime::now() + time.to_std()),
+                        Every::Rows(rows) => Due::Rows(self.admitted_before.saturating_add(rows)),
+                    });
                     self.start.again.activate();
                 }
                 Some(Err(error)) => self.setup.abort.raise(error),
@@ -61,6 +88,19 @@ impl Desk {
             },
             Cutting::Before(_) | Cutting::Over => {}
         }
+    }
+
+    fn is_due(&self, due: Due) -> bool {
+        match due {
+            Due::At(time) => time <= WallTime::now(),
+            Due::Rows(rows) => self.admitted >= rows,
+        }
+    }
+
+    /// Whether so many rows have been admitted that the others belong behind a snapshot.
+    pub(super) fn is_due_by_rows(&self) -> bool {
+        let possible = self.setup.snapshots.is_some();
+        possible && matches!(self.cutting, Cutting::Until(due @ Due::Rows(_)) if self.is_due(due))
     }
 
     /// Whether the run is to stop behind the next snapshot.
@@ -86,8 +126,16 @@ impl Desk {
         let bad_rows = policies.map(|policy| (policy.id.to_string(), policy.retired(self.epoch)));
         let bad_rows = bad_rows.collect();
         let sources = self.open.iter_mut().zip(&self.setup.sources);
+        let watermarks = &self.watermarks_before;
         let at = sources.map(|(open, source)| {
-            let position = open.progress.at(limit, &source.splits);
+            let watermark = open.time.and_then(|time| watermarks.get(&time.group));
+            let ended = open.end.is_some_and(|end| end < limit);
+            let ended = ended && !self.setup.demand.is_done(open.node);
+            let position = SourcePosition {
+                splits: open.progress.at(limit, &source.splits),
+                ended: ended || source.splits.ended,
+                watermark: watermark.copied().unwrap_or(BEGINNING),
+            };
             (source.id.to_string(), position)
         });
         Facts {

@@ -1,6 +1,10 @@
 //! Building a run that goes on from an earlier one: who held what, and how far it was read.
 
+use dataflow_core::time::BEGINNING;
+
 use super::*;
+use crate::positions::Facts;
+use crate::reading::Passed;
 
 /// The operators that hold something at a snapshot, by their index: the component and a name that no other operator of it has.
 pub(super) fn operators(plan: &Plan, layout: &Layout) -> BTreeMap<usize, (String, String)> {
@@ -34,12 +38,46 @@ pub(super) fn check_repeatable(plan: &Plan, layout: &Layout) -> Result<()> {
     Ok(())
 }
 
+/// The splits of all sources, with numbers that go on from those of an earlier run.
+pub(super) fn numbered(
+    plan: &Plan,
+    layout: &Layout,
+    splits: Vec<Vec<Split>>,
+    earlier: Option<&Facts>,
+) -> Result<Vec<Splits>> {
+    let ordered = plan.nodes_in_place();
+    let mut numbering = Numbering::behind(earlier);
+    let mut numbered = Vec::with_capacity(splits.len());
+    for (index, splits) in layout.sources.iter().zip(splits) {
+        let node = &plan.nodes[*index];
+        let rules = Rules {
+            id: &node.id,
+            ordered: ordered[*index],
+        };
+        if let Work::Source(source) = &node.work {
+            numbered.push(numbering.splits(source.as_ref(), splits, &rules)?);
+        }
+    }
+    Ok(numbered)
+}
+
+/// What an earlier run knew of the time, which new rows must not be behind.
+pub(super) fn passed(shared: &Shared, source: usize) -> Option<Passed> {
+    let splits = &shared.splits[source];
+    let counts = splits.watermark > BEGINNING && !splits.new.is_empty();
+    counts.then(|| Passed {
+        watermark: splits.watermark,
+        splits: splits.new.clone(),
+        names: Arc::clone(&shared.names),
+    })
+}
+
 /// How many rows an earlier run has read of the splits of a source, by their numbers among all.
 pub(super) fn rows_read(shared: &Shared, source: usize) -> Arc<HashMap<u32, u64>> {
-    let first: usize = shared.splits[..source].iter().map(Vec::len).sum();
-    let from = shared.from[source].iter();
+    let splits = &shared.splits[source];
+    let from = splits.from.iter();
     Arc::new(
-        from.map(|(split, at)| ((first + split) as u32, at.rows))
+        from.map(|(split, at)| (splits.numbers[*split], at.rows))
             .collect(),
     )
 }

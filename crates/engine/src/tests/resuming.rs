@@ -93,7 +93,7 @@ fn a_run_that_was_stopped_goes_on_where_it_was() {
                 batch_rows: [7, 8192][(seed + attempt) as usize % 2],
                 state: Some(StateSettings {
                     folder: folder.path().join("state"),
-                    every: Duration::from_millis(1),
+                    every: Every::Time(units::Duration::from_nanoseconds(1_000_000)),
                     ..StateSettings::default()
                 }),
                 ..Settings::default()
@@ -130,4 +130,37 @@ fn a_run_that_was_stopped_goes_on_where_it_was() {
         }
     }
     assert!(stopped > 12, "{stopped} runs were stopped");
+}
+
+/// How many snapshots a run over 5,778 rows makes, in pieces of at most 50.
+fn snapshots_of_a_run(every: Every) -> u64 {
+    let folder = tempfile::tempdir().expect("a folder");
+    let plan = Plan {
+        name: "test".into(),
+        nodes: nodes(&sinks(), true),
+    };
+    let settings = Settings {
+        workers: 2,
+        state: Some(StateSettings {
+            folder: folder.path().join("state"),
+            every,
+            ..StateSettings::default()
+        }),
+        ..Settings::default()
+    };
+    let run = Run::new(plan, settings).expect("is prepared");
+    run.execute().expect("runs");
+    let stored = crate::stored(&folder.path().join("state")).expect("readable");
+    stored.expect("a snapshot").number
+}
+
+#[test]
+fn snapshots_go_by_rows() {
+    // The last one is made however many rows there were.
+    assert_eq!(snapshots_of_a_run(Every::Rows(5779)), 1);
+    assert_eq!(snapshots_of_a_run(Every::Rows(5700)), 2);
+    let many = snapshots_of_a_run(Every::Rows(1000));
+    assert!((2..=6).contains(&many), "{many}");
+    let more = snapshots_of_a_run(Every::Rows(50));
+    assert!((3..=117).contains(&more), "{more}");
 }

@@ -270,6 +270,7 @@ impl Cutter for Pieces {
             text: None,
             bytes: bytes as usize,
             input_bytes,
+            unfinished: false,
         }))
     }
 }

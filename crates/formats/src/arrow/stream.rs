@@ -277,6 +277,7 @@ impl Cutter for Pieces {
             bytes: 2 * text.len(),
             text: Some(text.into()),
             input_bytes,
+            unfinished: false,
         }))
     }
 }

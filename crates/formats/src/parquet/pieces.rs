@@ -160,6 +160,7 @@ impl Cutter for Pieces {
             text: None,
             bytes: bytes as usize,
             input_bytes: self.input_bytes(range.end),
+            unfinished: false,
         }))
     }
 }

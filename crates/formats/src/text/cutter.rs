@@ -57,6 +57,8 @@ pub(crate) struct TextCutter<R> {
     /// Bytes of the file that pieces have accounted for.
     accounted: u64,
     ended: bool,
+    /// Whether nothing but the end of the text ends its last record.
+    unfinished: bool,
     /// Nothing more was there at the last look: what is here must not wait for it.
     drained: bool,
 }
@@ -79,6 +81,7 @@ impl<R: Records> TextCutter<R> {
             row: 0,
             accounted: 0,
             ended: false,
+            unfinished: false,
             how,
         }
     }
@@ -129,6 +132,7 @@ impl<R: Records> TextCutter<R> {
     /// Counts the last record if it has no line end.
     fn end_of_input(&mut self) -> bool {
         if self.records.unfinished() {
+            self.unfinished = true;
             self.seen.records += 1;
             self.seen.end = Some(self.buffer.len());
         }
@@ -200,6 +204,7 @@ impl<R: Records> TextCutter<R> {
             bytes: 2 * text.len() + seen.records as usize * self.how.row_bytes,
             text: Some(Bytes::from(text)),
             input_bytes: self.account(end - prefix),
+            unfinished: self.unfinished,
         })
     }
 

@@ -141,13 +141,10 @@ impl FormatConfig {
 fn head(file: &InputFile) -> Result<Vec<u8>> {
     const ENOUGH: u64 = 4096;
     let failed = |error: std::io::Error| Error::io("read", &file.path, &error);
-    let mut stream = file.peek()?.take(4 * ENOUGH);
     let raw = if file.is_stdin() {
-        first_line(&mut stream).map_err(failed)?
+        first_line(&mut file.peek()?.take(4 * ENOUGH)).map_err(failed)?
     } else {
-        let mut raw = Vec::new();
-        stream.read_to_end(&mut raw).map_err(failed)?;
-        raw
+        file.first_bytes(4 * ENOUGH)?
     };
     let mut plain = Vec::new();
     // The end of what was looked at cuts the compressed text short; what came before counts.

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow_schema::{DataType, Field, FieldRef, Schema, SchemaRef};
-use dataflow_core::source::{Comparison, Operator};
+use dataflow_core::source::{Comparison, Head, Operator};
 use dataflow_core::transform::Port;
 use dataflow_core::units::Bytes;
 use dataflow_core::{Cutter, Error, Place, Reader, Result, Source, Split, Wanted};
@@ -341,6 +341,14 @@ impl Source for FileSource {
         }
         let least = inner.reading(entry)?.minimum(&entry.file, column);
         least.map_err(|e| e.file(&*entry.file.path))
+    }
+
+    fn head(&self, split: usize, most: u64) -> Result<Option<Head>> {
+        let file = &self.inner.entry(split)?.file;
+        match file.bytes {
+            Some(_) => Ok(Some(Head::of(&file.first_bytes(most)?))),
+            None => Ok(None),
+        }
     }
 
     fn explain(&self) -> Vec<String> {

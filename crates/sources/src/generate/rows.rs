@@ -184,6 +184,7 @@ impl Cutter for Cut {
             text: None,
             bytes: (end - start) as usize * self.width + 64,
             input_bytes: 0,
+            unfinished: false,
         }))
     }
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use arrow_schema::{Schema, SchemaRef};
+use dataflow_core::source::Head;
 use dataflow_core::time::{BELIEVED, Instant, TimeRule};
 use dataflow_core::transform::Port;
 use dataflow_core::units::Duration;
@@ -141,6 +142,10 @@ impl Source for Timed {
 
     fn minimum(&self, split: usize, column: &str) -> Result<Option<i64>> {
         self.inner.minimum(split, column)
+    }
+
+    fn head(&self, split: usize, most: u64) -> Result<Option<Head>> {
+        self.inner.head(split, most)
     }
 
     fn stand_in(&self, rows: Arc<dyn Source>) -> Arc<dyn Source> {

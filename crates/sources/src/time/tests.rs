@@ -81,6 +81,7 @@ impl Source for Memory {
             text: None,
             bytes: 0,
             input_bytes: 0,
+            unfinished: false,
         }))))
     }
 

@@ -1,0 +1,156 @@
+//! What may be new when a run goes on, and what may not.
+
+use dataflow_core::source::Head;
+use dataflow_core::transform::Port;
+use dataflow_core::{Cutter, Place, Reader, Wanted};
+
+use super::*;
+
+/// Files of which all that is known is what is in them.
+#[derive(Clone)]
+struct Files(Vec<(&'static str, &'static str)>);
+
+impl Source for Files {
+    fn ports(&self) -> &[Port] {
+        &[]
+    }
+    fn narrow(self: Arc<Self>, _: &Wanted) -> Arc<dyn Source> {
+        self
+    }
+    fn splits(&self) -> Result<Vec<Split>> {
+        let split = |(name, text): &(&str, &str)| Split {
+            name: (*name).into(),
+            bytes: Some(text.len() as u64),
+            rows: None,
+        };
+        Ok(self.0.iter().map(split).collect())
+    }
+    fn cutter(&self, _: usize, _: Place) -> Result<Box<dyn Cutter>> {
+        unreachable!("nothing is read")
+    }
+    fn reader(&self) -> Result<Box<dyn Reader>> {
+        unreachable!("nothing is read")
+    }
+    fn head(&self, split: usize, most: u64) -> Result<Option<Head>> {
+        let text = self.0[split].1.as_bytes();
+        Ok(Some(Head::of(&text[..text.len().min(most as usize)])))
+    }
+}
+
+/// What a run knows that has read these to their ends. A file without a full stop at its end is unfinished.
+fn earlier(files: &Files) -> Facts {
+    let all = files.splits().expect("they are there");
+    let position = |(at, split): (usize, &Split)| {
+        let position = Position {
+            number: Some(at as u32 + 3),
+            rows: 10,
+            whole: true,
+            unfinished: !files.0[at].1.ends_with('.'),
+            bytes: split.bytes,
+            head: files.head(at, 4).expect("it is there"),
+            ..Position::default()
+        };
+        (split.name.to_string(), position)
+    };
+    let source = SourcePosition {
+        splits: all.iter().enumerate().map(position).collect(),
+        ended: false,
+        watermark: BEGINNING,
+    };
+    Facts {
+        sources: [("rows".to_string(), source)].into(),
+        ..Facts::default()
+    }
+}
+
+fn now(facts: &Facts, files: &[(&'static str, &'static str)], ordered: bool) -> Result<Splits> {
+    let files = Files(files.to_vec());
+    let rules = Rules {
+        id: "rows",
+        ordered,
+    };
+    let all = files.splits()?;
+    Numbering::behind(Some(facts)).splits(&files, all, &rules)
+}
+
+#[test]
+fn what_is_new_comes_behind_what_was_read() {
+    let before = earlier(&Files(vec![("a", "1234."), ("b", "12.")]));
+    for (fine, new) in [
+        (&[("a", "1234."), ("b", "12.")][..], &[][..]),
+        // Only what there was of a short file must be there still.
+        (&[("a", "1234."), ("b", "12.456")], &[4]),
+        (&[("a", "1234."), ("b", "12."), ("c", "1")], &[5]),
+    ] {
+        let splits = now(&before, fine, true).expect("goes on");
+        assert_eq!(splits.numbers[..2], [3, 4]);
+        assert_eq!(splits.new.iter().copied().collect::<Vec<_>>(), new);
+    }
+    for (wrong, why) in [
+        (&[("a", "1234.")][..], "`b` was read, and is not there"),
+        (
+            &[("a", "1234."), ("aa", "1"), ("b", "12.")],
+            "`aa` is new, and `b`",
+        ),
+        (&[("0", ""), ("a", "1234."), ("b", "12.")], "`0` is new"),
+        (&[("a", "123."), ("b", "12.")], "`a` had 5 bytes"),
+        (&[("a", "1234.6"), ("b", "12.")], "`a` has grown, and `b`"),
+        (&[("a", "12x4."), ("b", "12.")], "`a` is not the file"),
+        (&[("a", "1234."), ("b", "x2.456")], "`b` is not the file"),
+    ] {
+        let error = now(&before, wrong, true).expect_err("refused").to_string();
+        assert!(error.contains(why), "{wrong:?}: {error}");
+        assert!(error.contains("--fresh"), "{error}");
+    }
+}
+
+#[test]
+fn where_order_does_not_count_files_may_come_and_grow_anywhere() {
+    let before = earlier(&Files(vec![("b", "1234."), ("d", "12.")]));
+    let files = [
+        ("a", "1"),
+        ("b", "1234.6."),
+        ("c", "2"),
+        ("d", "12."),
+        ("e", ""),
+    ];
+    let splits = now(&before, &files, false).expect("goes on");
+    assert_eq!(splits.numbers, [5, 3, 6, 4, 7]);
+    assert_eq!(splits.in_order(), [1, 3, 0, 2, 4]);
+    assert_eq!(splits.new, [3, 5, 6, 7].into());
+    assert_eq!(splits.unchanged(), [3].into());
+    for wrong in [
+        &[("b", "1234.")][..],
+        &[("b", "1234."), ("d", "12")],
+        &[("b", "xxxx."), ("d", "12.")],
+    ] {
+        assert!(now(&before, wrong, false).is_err(), "{wrong:?}");
+    }
+}
+
+#[test]
+fn a_line_that_may_go_on_is_not_gone_on_with() {
+    let before = earlier(&Files(vec![("a", "1234.")]));
+    assert!(now(&before, &[("a", "1234.567")], false).is_ok());
+    let before = earlier(&Files(vec![("a", "12345")]));
+    assert!(now(&before, &[("a", "12345"), ("b", "")], true).is_ok());
+    let error = now(&before, &[("a", "123456")], false).expect_err("refused");
+    let error = error.to_string();
+    assert!(error.contains("nothing ended its last line"), "{error}");
+}
+
+#[test]
+fn nothing_comes_behind_an_end_that_was_told() {
+    let mut before = earlier(&Files(vec![("a", "1234.")]));
+    for source in before.sources.values_mut() {
+        source.ended = true;
+    }
+    assert!(now(&before, &[("a", "1234.")], true).is_ok());
+    for (files, what) in [
+        (&[("a", "1234.6")][..], "`a` has grown"),
+        (&[("a", "1234."), ("b", "")], "`b` is new"),
+    ] {
+        let error = now(&before, files, true).expect_err("refused").to_string();
+        assert!(error.contains(what) && error.contains("`rows`"), "{error}");
+    }
+}
