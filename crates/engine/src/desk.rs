@@ -9,6 +9,7 @@
 
 mod cutter;
 mod cutting;
+mod pace;
 
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -27,6 +28,7 @@ use timely::dataflow::operators::Capability;
 use timely::scheduling::SyncActivator;
 
 use cutting::Cutting;
+use pace::{Pace, Wants};
 
 use crate::abort::{Abort, lock};
 use crate::clock::Clock;
@@ -109,6 +111,8 @@ struct Open {
     /// Where splits are asked for rather than taken as they come: how.
     asks: Option<Asks>,
     cuts: Receiver<Cut>,
+    /// Wakes the thread that cuts, where it waits until rows are due, by being dropped.
+    wants: Option<Wants>,
     /// When it last had something to say, or could not.
     heard: WallTime,
     next: Option<Piece>,
@@ -215,6 +219,7 @@ impl Desk {
                     false => bounded(CUT_AHEAD),
                 };
                 let (splits, asked) = unbounded();
+                let wants = Wants::default();
                 let clock = |time: SourceTime| {
                     let mut clock = Clock::new(time.rule, source.splits.len(), setup.open_files);
                     for (split, position) in &source.from {
@@ -222,6 +227,12 @@ impl Desk {
                     }
                     clock
                 };
+                threads.extend(cutter::spawn(
+                    source,
+                    (out, asked, &wants),
+                    Arc::clone(&wake),
+                    &setup,
+                ));
                 open.push(Open {
                     node: source.node,
                     right: Some(right),
@@ -229,6 +240,7 @@ impl Desk {
                     clock: source.time.map(clock),
                     asks: aligned.then_some(Asks { splits, open: None }),
                     cuts,
+                    wants: Some(wants),
                     heard: WallTime::now(),
                     next: None,
                     ended: false,
@@ -236,12 +248,6 @@ impl Desk {
                     progress: Progress::from(source.from.clone()),
                     last_reader: 0,
                 });
-                threads.extend(cutter::spawn(
-                    source,
-                    (out, asked),
-                    Arc::clone(&wake),
-                    &setup,
-                ));
             }
             let idle = |source: &DeskSource| source.time.is_some_and(|t| t.rule.idle.is_some());
             let by_clock = !setup.pulses.is_empty() || setup.snapshots.is_some();
@@ -614,6 +620,7 @@ impl Desk {
         let open = &mut self.open[which];
         open.next = None;
         open.asks = None;
+        open.wants = None;
         // The thread that cuts may be waiting for room: closing the channel lets it go.
         open.cuts = bounded(0).1;
         if let Some(mut right) = open.right.take() {
