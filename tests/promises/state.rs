@@ -208,7 +208,8 @@ fn a_signal_stops_behind_a_snapshot_and_the_next_run_goes_on() {
         begun.signal(signal);
         let outcome = begun.end();
         assert_eq!(outcome.code, Some(75), "{}", outcome.stderr);
-        outcome.expect_words(&["stopped; `dataflow run pipeline.toml` goes on from here"]);
+        let said = "stopped; `dataflow run pipeline.toml` goes on from here\n";
+        assert_eq!(outcome.stderr, said, "and that is no error");
         expect_hidden(place.path());
         // One was taken at the start, and one for the stop.
         assert_eq!(snapshots(place.path()), 2);
@@ -471,7 +472,7 @@ fn what_is_stored_is_shown_and_removed() {
     let first = format!("snapshot {number}\n  rows: ");
     assert!(text.stdout.starts_with(&first), "{}", text.stdout);
     assert!(
-        text.stdout.contains("of 1 files to their end"),
+        text.stdout.contains("of 1 file to the end"),
         "{}",
         text.stdout
     );
