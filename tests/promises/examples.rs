@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use crate::program::{self, finish};
+use crate::program::{self, finish, pipelines};
 
 const LIMIT: Duration = Duration::from_secs(120);
 
@@ -18,16 +18,6 @@ fn entries(folder: &Path) -> Vec<PathBuf> {
         .collect();
     paths.sort();
     paths
-}
-
-/// All ready pipelines.
-fn pipelines() -> Vec<PathBuf> {
-    let all = entries(&program::root().join("pipelines")).into_iter();
-    let found: Vec<PathBuf> = all
-        .filter(|path| path.extension().is_some_and(|e| e == "toml"))
-        .collect();
-    assert!(!found.is_empty(), "pipelines/ holds no pipeline");
-    found
 }
 
 /// The program, started in a folder.

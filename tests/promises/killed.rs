@@ -6,25 +6,19 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use crate::data::{self, Numbers};
+use crate::going_on::{LIMIT, expect_same, remove, run, snapshots, written};
 use crate::program;
 use crate::sameness;
 use crate::time::{files, readings, write};
-
-/// Longer than any run takes.
-const LIMIT: Duration = Duration::from_secs(120);
 
 /// After so many kills a run is let go on to its end.
 const MOST_KILLS: u32 = 6;
 
 /// Runs a pipeline to its end, or kills it after some time. Returns what it said, if it ended.
 fn attempt(folder: &Path, numbers: &mut Numbers, kill_within: Option<Duration>) -> Option<String> {
-    let workers = (1 + numbers.below(3)).to_string();
+    let mut command = run(folder, 1 + numbers.below(3));
     let batch_rows = [100, 300, 8192][numbers.below(3) as usize];
-    let mut command = program::dataflow();
-    command
-        .current_dir(folder)
-        .args(["run", "pipeline.toml", "--workers", &workers])
-        .args(["--set", &format!("engine.batch_rows={batch_rows}")]);
+    command.args(["--set", &format!("engine.batch_rows={batch_rows}")]);
     let Some(within) = kill_within else {
         let outcome = program::finish(command, LIMIT).expect_code(0);
         return Some(outcome.stderr);
@@ -33,7 +27,7 @@ fn attempt(folder: &Path, numbers: &mut Numbers, kill_within: Option<Duration>) 
     let child = command.stdout(Stdio::null()).stderr(said).spawn();
     let mut child = child.expect("starts");
     // Mostly when there is a snapshot that was not there before; sometimes at any moment.
-    let awaited = snapshots(folder) + usize::from(numbers.below(4) > 0);
+    let awaited = snapshots(folder) + u64::from(numbers.below(4) > 0);
     let mut until = None;
     let some = Duration::from_micros(numbers.below(within.as_micros() as u64) / 2);
     while until.is_none_or(|until| Instant::now() < until) {
@@ -51,26 +45,6 @@ fn attempt(folder: &Path, numbers: &mut Numbers, kill_within: Option<Duration>) 
     child.kill().expect("killed");
     child.wait().expect("gone");
     None
-}
-
-/// The number of the newest snapshot, 0 before the first.
-fn snapshots(folder: &Path) -> usize {
-    let entries = std::fs::read_dir(folder.join("state"));
-    let names = entries.into_iter().flatten().flatten();
-    let number = |entry: std::fs::DirEntry| {
-        let name = entry.file_name().into_string().ok()?;
-        name.strip_prefix("MANIFEST-")?.parse().ok()
-    };
-    names.filter_map(number).max().unwrap_or(0)
-}
-
-fn written(folder: &Path) -> Vec<(String, Vec<u8>)> {
-    let names = program::files(folder).into_iter();
-    let read = |name: String| {
-        let bytes = std::fs::read(folder.join(&name)).expect("readable");
-        (name, bytes)
-    };
-    names.map(read).collect()
 }
 
 /// Kills runs of a pipeline and lets others go on, several times over.
@@ -95,9 +69,7 @@ fn survives(text: &str, seed: u64) {
     .expect("written");
     let (mut kills, mut gone_on) = (0, 0);
     for _ in 0..rounds {
-        for name in ["state", "killed"] {
-            let _ = std::fs::remove_dir_all(folder.path().join(name));
-        }
+        remove(folder.path(), &["state", "killed"]);
         let mut left = MOST_KILLS;
         let said = loop {
             match attempt(folder.path(), &mut numbers, (left > 0).then_some(took)) {
@@ -106,19 +78,7 @@ fn survives(text: &str, seed: u64) {
             }
         };
         gone_on += usize::from(said.contains("goes on from snapshot"));
-        let found = written(&folder.path().join("killed"));
-        let names = |files: &[(String, Vec<u8>)]| -> Vec<String> {
-            files.iter().map(|(name, _)| name.clone()).collect()
-        };
-        assert_eq!(names(&found), names(&expected), "nothing else is left");
-        for ((name, found), (_, expected)) in found.iter().zip(&expected) {
-            assert!(
-                found == expected,
-                "{name} differs after a kill: {} bytes, {} bytes",
-                found.len(),
-                expected.len()
-            );
-        }
+        expect_same(&folder.path().join("killed"), &expected, "after kills");
     }
     println!("{kills} kills, {gone_on} of {rounds} ends went on from a snapshot");
     assert!(kills > 0 && gone_on > 0);

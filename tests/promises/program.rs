@@ -1,5 +1,7 @@
 //! The built program, as a person would start it, and what came of it.
 
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -137,6 +139,28 @@ pub fn run(folder: &Path, pipeline: &str, arguments: &[&str]) -> Outcome {
         .args(["run", "pipeline.toml", "--format", "json"]);
     command.args(arguments);
     finish(command, Duration::from_secs(240))
+}
+
+/// What a run that serves its metrics answers over HTTP.
+pub fn get(address: &str, path: &str) -> String {
+    let mut stream = TcpStream::connect(address).expect("it listens");
+    let request = format!("GET {path} HTTP/1.1\r\nHost: here\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).expect("asks");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("answers");
+    answer
+}
+
+/// All ready pipelines.
+pub fn pipelines() -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(root().join("pipelines")).expect("pipelines/");
+    let paths = entries.map(|entry| entry.expect("an entry").path());
+    let mut found: Vec<PathBuf> = paths
+        .filter(|path| path.extension().is_some_and(|e| e == "toml"))
+        .collect();
+    found.sort();
+    assert!(!found.is_empty(), "pipelines/ holds no pipeline");
+    found
 }
 
 /// The names of all files in a folder and the folders in it, sorted.

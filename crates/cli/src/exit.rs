@@ -73,6 +73,8 @@ impl Failure {
             Self::Pipeline(error) | Self::Data(error) => {
                 eprint!("{}", error.problems.render(colours(&std::io::stderr())));
             }
+            // What was asked for is no error, though the run is not at its end.
+            Self::Run(Fault::Paused, message) => eprintln!("{message}"),
             Self::Run(_, message) | Self::Usage(message) => eprintln!("error: {message}"),
         }
     }

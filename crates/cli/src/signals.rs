@@ -24,7 +24,9 @@ pub fn stop_at_signal(stop: Stop, grace: Duration) {
                 let stop = stop.clone();
                 let late = move || {
                     std::thread::sleep(grace);
-                    stop.because("stopped by a signal; the last snapshot took too long, an earlier one is there");
+                    stop.because(&format!(
+                        "stopped by a signal; a last snapshot took longer than `grace` ({grace:?}): the next run goes on from the one before"
+                    ));
                 };
                 // It ends with the process; without it the snapshot may take as long as it does.
                 let _ = std::thread::Builder::new().name("grace".into()).spawn(late);

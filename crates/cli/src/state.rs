@@ -50,10 +50,11 @@ fn show(options: &ShowState, quiet: bool) -> Result<(), Failure> {
 fn in_text(state: &StoredState) -> String {
     let mut text = format!("snapshot {}\n", state.number);
     for source in &state.sources {
+        let files = if source.files == 1 { "file" } else { "files" };
         // Writing to a string cannot fail.
         let _ = writeln!(
             text,
-            "  {}: {} rows read, {} of {} files to their end",
+            "  {}: {} rows read, {} of {} {files} to the end",
             source.id,
             grouped(source.rows),
             grouped(source.files_read as u64),

@@ -10,6 +10,7 @@ use crate::order::key_hash;
 use crate::stage::BadRow;
 use crate::time::{Instant, TimeRule};
 use crate::transform::Port;
+use crate::units::Rate;
 use crate::{Batch, Place, Result};
 
 /// Where rows come from, checked: headers may have been read, data not.
@@ -46,6 +47,12 @@ pub trait Source: Send + Sync {
     /// Whether rows can be read only once, when they come, as those of a pipe: then nobody looks at them before their turn.
     fn live(&self) -> bool {
         false
+    }
+
+    /// How many rows may leave in a second at most; none for as many as are taken. Who runs the source sees to it; the rows are
+    /// the same.
+    fn rate(&self) -> Option<Rate> {
+        None
     }
 
     /// How late rows may be, if the rows of the main output have event time.

@@ -9,6 +9,7 @@
 
 mod cutter;
 mod cutting;
+mod pace;
 
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -28,6 +29,7 @@ use timely::dataflow::operators::Capability;
 use timely::scheduling::SyncActivator;
 
 use cutting::{Cutting, Due};
+use pace::{Pace, Wants};
 
 use crate::abort::{Abort, lock};
 use crate::clock::Clock;
@@ -111,6 +113,8 @@ struct Open {
     /// Where splits are asked for rather than taken as they come: how.
     asks: Option<Asks>,
     cuts: Receiver<Cut>,
+    /// Wakes the thread that cuts, where it waits until rows are due, by being dropped.
+    wants: Option<Wants>,
     /// When it last had something to say, or could not.
     heard: WallTime,
     next: Option<Piece>,
@@ -224,6 +228,7 @@ impl Desk {
                     false => bounded(CUT_AHEAD),
                 };
                 let (splits, asked) = unbounded();
+                let wants = Wants::default();
                 let clock = |time: SourceTime| {
                     let splits = source.splits.all.len();
                     let mut clock = Clock::new(time.rule, splits, setup.open_files);
@@ -232,6 +237,12 @@ impl Desk {
                     }
                     clock
                 };
+                threads.extend(cutter::spawn(
+                    source,
+                    (out, asked, &wants),
+                    Arc::clone(&wake),
+                    &setup,
+                ));
                 open.push(Open {
                     node: source.node,
                     right: Some(right),
@@ -239,6 +250,7 @@ impl Desk {
                     clock: source.time.map(clock),
                     asks: aligned.then_some(Asks { splits, open: None }),
                     cuts,
+                    wants: Some(wants),
                     heard: WallTime::now(),
                     next: None,
                     ended: false,
@@ -246,12 +258,6 @@ impl Desk {
                     progress: Progress::from(source.splits.from.clone()),
                     last_reader: 0,
                 });
-                threads.extend(cutter::spawn(
-                    source,
-                    (out, asked),
-                    Arc::clone(&wake),
-                    &setup,
-                ));
             }
             let idle = |source: &DeskSource| source.time.is_some_and(|t| t.rule.idle.is_some());
             let by_clock = !setup.pulses.is_empty() || setup.snapshots.is_some();
@@ -636,6 +642,7 @@ impl Desk {
         let open = &mut self.open[which];
         open.next = None;
         open.asks = None;
+        open.wants = None;
         // The thread that cuts may be waiting for room: closing the channel lets it go.
         open.cuts = bounded(0).1;
         if let Some(mut right) = open.right.take() {

@@ -16,7 +16,7 @@ use dataflow_core::saved::{Parts, Restored};
 use dataflow_core::sink::Receipt;
 use dataflow_core::stage::{Spill, StageContext};
 use dataflow_core::transform::Emits;
-use dataflow_core::{Error, Result, Sink, SinkContext, Split, Stage, Writer};
+use dataflow_core::{Error, Moment, Result, Sink, SinkContext, Split, Stage, Writer};
 use dataflow_store::Snapshot;
 use timely::CommunicationConfig;
 use timely::dataflow::Scope;
@@ -309,12 +309,14 @@ impl Run {
         let mut prepared = std::mem::take(&mut *lock(&shared.prepared));
         prepared.sort_by_key(|sink| sink.node);
         check_apart(&prepared)?;
+        Moment::AllPrepared.pass();
         let mut receipts = Vec::new();
         for sink in &mut prepared {
             unless_closed(sink.writer.commit()).map_err(|error| error.component(&*sink.id))?;
             log_commit(sink);
             receipts.push((sink.id.to_string(), sink.receipt.clone()));
         }
+        Moment::AllCommitted.pass();
         let numbers = shared.metrics.numbers();
         tracing::info!(seconds = numbers.seconds, "the run is complete");
         Ok(Report {

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use dataflow_core::error::Fault;
 use dataflow_core::saved::Save;
 use dataflow_core::sink::{Receipt, place_of};
-use dataflow_core::{Batch, Error, Flow, Output, Result, Stage, Writer};
+use dataflow_core::{Batch, Error, Flow, Moment, Output, Result, Stage, Writer};
 
 use crate::abort::lock;
 
@@ -110,6 +110,7 @@ impl Stage for Writing {
         if let Some(mut writer) = self.writer.take()
             && let Some(receipt) = unless_closed(writer.prepare())?
         {
+            Moment::SinkPrepared.pass();
             let (node, id) = (self.node, Arc::clone(&self.id));
             lock(&self.prepared).push(Prepared {
                 node,

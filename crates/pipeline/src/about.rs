@@ -10,8 +10,14 @@ use dataflow_core::{Kind, Value};
 
 use crate::written::Item;
 
+/// Whether a key of a component's own settings matters to what it does.
+type Counts = fn(&str) -> bool;
+
 /// What of a sink matters: where it writes, and how.
-const OF_SINKS: [&str; 3] = ["path", "format", "if_exists"];
+const OF_SINKS: Counts = |key| ["path", "format", "if_exists"].contains(&key);
+/// What of a source does not: how fast its rows leave.
+const OF_SOURCES: Counts = |key| key != "rate";
+const ALL: Counts = |_| true;
 
 /// A digest of each component by its id. A sink may be called otherwise: it is known by its path.
 pub(crate) fn about(
@@ -40,7 +46,12 @@ fn one(item: &Item, parameters: &BTreeMap<String, Value>) -> (String, String) {
     for each in &item.each {
         let _ = write!(text, " {}", each.text());
     }
-    tell(&item.config, item.kind == Kind::Sink, &mut text);
+    let counts = match item.kind {
+        Kind::Sink => OF_SINKS,
+        Kind::Source => OF_SOURCES,
+        _ => ALL,
+    };
+    tell(&item.config, counts, &mut text);
     for (name, value) in parameters {
         if text.contains(&format!("${name}")) {
             let _ = write!(text, " ${name}={value:?}");
@@ -53,7 +64,7 @@ fn one(item: &Item, parameters: &BTreeMap<String, Value>) -> (String, String) {
 }
 
 /// Values and names, without where they were written.
-fn tell(node: &Node, of_sink: bool, text: &mut String) {
+fn tell(node: &Node, counts: Counts, text: &mut String) {
     // Writing to a string cannot fail.
     let _ = match &node.value {
         Tree::Boolean(value) => write!(text, " {value}"),
@@ -62,15 +73,14 @@ fn tell(node: &Node, of_sink: bool, text: &mut String) {
         Tree::Text(value) => write!(text, " {value:?}"),
         Tree::List(values) => {
             text.push('[');
-            values.iter().for_each(|value| tell(value, false, text));
+            values.iter().for_each(|value| tell(value, ALL, text));
             write!(text, "]")
         }
         Tree::Table(entries) => {
             text.push('{');
-            let counts = |name: &str| !of_sink || OF_SINKS.contains(&name);
             for (key, value) in entries.iter().filter(|(key, _)| counts(&key.name)) {
                 let _ = write!(text, " {:?}=", key.name);
-                tell(value, false, text);
+                tell(value, ALL, text);
             }
             write!(text, "}}")
         }

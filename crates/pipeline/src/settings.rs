@@ -155,6 +155,10 @@ fn kept(node: &Node, table: StateTable, problems: &mut Problems) -> Option<State
     };
     check_span(grace, span, problems);
     let Some(dir) = table.dir.filter(|dir| !dir.is_empty()) else {
+        // What is no text was told already.
+        if (node.get("dir")).is_some_and(|dir| !matches!(dir.value, Tree::Text(_))) {
+            return None;
+        }
         let problem = Problem::error(
             "`dir` is missing: where are snapshots to be kept?",
             node.span,

@@ -89,8 +89,8 @@ some 8 MiB; see `row_group_rows`.
 With `{column}` in the path, rows are sorted into files. They wait in memory (32 MiB) and in one temporary file in the folder, \
 and the files are written one after another at the end, so their number needs no open files. A null is \
 `__HIVE_DEFAULT_PARTITION__`, an empty text `__EMPTY__`, and characters that a file name should not have are written as `%2F`. \
-With snapshots, the rows in memory are part of each, and the temporary file stays until the files have their names. A complete run \
-that had one cannot be gone on with, nor can rows be added to files that exist.
+With snapshots, the rows in memory are part of each, and the temporary file stays, also behind a complete run, for one that goes \
+on; a run that begins anew removes it. Rows cannot be added to files that exist then.
 
 Compressed text is written in frames of 1 MiB of text, one after the other, which readers take for one text.
 
@@ -262,18 +262,16 @@ impl Sink for FileSink {
         }
         if let Some(pattern) = &self.pattern {
             let written = self.written();
-            return Ok(Box::new(Partitions::new(
-                pattern.clone(),
-                self.format.clone(),
-                self.if_exists,
-                written,
-            )?));
+            let (pattern, format) = (pattern.clone(), self.format.clone());
+            let files = Partitions::new(pattern, format, self.if_exists, written)?;
+            return Ok(Box::new(files.anew()));
         }
         if let Some(roll) = &self.roll {
             return Ok(Box::new(self.rolling(roll, self.if_exists, context)?));
         }
         let schema = Arc::clone(&self.schema);
-        let file = OpenFile::begin(&self.path, &self.format, self.if_exists, schema)?;
+        let target = Target::create(&self.path, self.if_exists)?;
+        let file = OpenFile::begin(target, &self.format, schema)?;
         Ok(Box::new(OneFile::new(file, 0)))
     }
 
@@ -355,17 +353,17 @@ struct OpenFile {
 }
 
 impl OpenFile {
-    fn begin(path: &str, format: &Format, if_exists: IfExists, schema: SchemaRef) -> Result<Self> {
-        let target = Target::create(path, if_exists)?;
+    fn begin(target: Target, format: &Format, schema: SchemaRef) -> Result<Self> {
+        let path = target.path().to_string();
         let format = append::continued(format, &target, &schema)?;
         let before = target.length()?.unwrap_or(0);
         let out = Box::new(target.output()?);
         let rows = format.writer().begin(out, schema);
         Ok(Self {
-            rows: rows.map_err(|e| e.file(path))?,
+            rows: rows.map_err(|e| e.file(&*path))?,
             target,
             before,
-            path: path.to_string(),
+            path,
         })
     }
 
@@ -469,6 +467,7 @@ impl Writer for OneFile {
     fn prepare(&mut self) -> Result<Receipt> {
         if let Some(file) = self.file.take() {
             let (target, bytes) = file.complete()?;
+            target.check_absent()?;
             self.target = Some(target);
             self.bytes = bytes;
         }

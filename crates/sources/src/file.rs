@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use arrow_schema::DataType;
 use dataflow_core::component::{Configured, Info};
+use dataflow_core::units::Rate;
 use dataflow_core::{Located, Problems, Source};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -53,6 +54,8 @@ pub struct FileConfig {
     pub row_column: Option<Located<String>>,
     /// What is read while `path` is empty: `{ preset = "sensors", rows = 100_000 }`. Default: an empty path is an error.
     pub sample: Option<Located<SampleConfig>>,
+    /// Rows per second at most, as `"10k/s"`. Default: as fast as they are taken.
+    pub rate: Option<Rate>,
     /// When the rows happened, for windows and for all that goes by event time: `{ column = "timestamp", lateness = "5s" }`.
     /// Default: they have no event time.
     pub time: Option<Located<TimeConfig>>,
@@ -126,6 +129,8 @@ of these names. Text that Parquet files keep in dictionaries stays so.
 
 With `time`, rows have event time: any column can hold it, those of folders and files too. What is late is judged by all rows, so a \
 following `filter` leaves out no part of a file then.
+
+With `rate`, a piece of a file (up to 64k rows, or a mebibyte of text) is handed out when its rows are due; no result changes.
 
 Rows that cannot be read (too few fields, a number that does not parse) leave on the port `errors` with file and row. A file that \
 cannot be read at all is an error.

@@ -39,7 +39,7 @@ pub struct GenerateConfig {
     pub rows: Option<Located<u64>>,
     /// Another seed gives other rows; the same seed always the same. Default 0.
     pub seed: u64,
-    /// Rows per second, as `"10k/s"`. Default: as fast as they are taken.
+    /// Rows per second at most, as `"10k/s"`. Default: as fast as they are taken.
     pub rate: Option<Rate>,
     /// Rows that are made strange and labelled, so that a detector can be judged.
     pub anomalies: Option<Located<AnomaliesConfig>>,
@@ -98,8 +98,8 @@ Presets: `sensors` (machines with labelled faults), `fraud` (card payments), `ne
 (hosts), `usage` (hourly pods of a cluster), `cells` (battery cycling), `trace` (a waveform at 1 MHz). All start on \
 2025-01-01.
 
-Text columns are dictionaries (int32 keys). With `rate`, rows are handed out in slices of a tenth of a second; the rows \
-themselves do not change. Memory is that of the texts of `categories`; the cost is 5 to 50 ns a value.";
+Text columns are dictionaries (int32 keys). With `rate`, rows are handed out in slices of a tenth of a second; neither \
+the rows nor any result change. Memory is that of the texts of `categories`; the cost is 5 to 50 ns a value.";
 
 const EXAMPLE: &str = "\
 rows = 1_000_000

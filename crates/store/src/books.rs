@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
-use dataflow_core::{Error, Result};
+use dataflow_core::{Error, Moment, Result};
 
 use crate::additions::Additions;
 use crate::changes::Changes;
@@ -160,14 +160,17 @@ impl Books {
     /// Makes durable that the files are there, and then the manifest.
     fn complete(&self, next: &Manifest) -> Result<u64> {
         let disk = self.disk.as_ref();
+        Moment::SegmentWritten.pass();
         sync_folder(disk, names::PARTS)?;
         if !next.files.is_empty() {
             sync_folder(disk, names::FILES)?;
         }
         let bytes = next.write(disk)?;
+        Moment::ManifestWritten.pass();
         let (from, to) = (names::unfinished(next.number), names::manifest(next.number));
         let renamed = disk.rename(&from, &to);
         renamed.map_err(|e| failed(disk, "complete a snapshot", &to, &e))?;
+        Moment::ManifestRenamed.pass();
         sync_folder(disk, "")?;
         Ok(bytes)
     }

@@ -89,6 +89,6 @@ pub(crate) fn verified(
 }
 
 /// None is usable: says what can be done.
-fn unusable(problem: Error) -> Error {
-    problem.help("restore the file from a copy, or reset the state to begin anew")
+pub(crate) fn unusable(problem: Error) -> Error {
+    problem.help("restore the file from a copy, or begin anew with `--fresh`")
 }

@@ -55,6 +55,7 @@ fn host() -> String {
 /// Makes the folder a store if it is absent or empty, and takes its lock.
 pub(crate) fn take(folder: &Path, owner: &Owner) -> Result<File> {
     let failed = |e: &std::io::Error| Error::io("open the store of snapshots", folder.display(), e);
+    check_kind(folder)?;
     std::fs::create_dir_all(folder).map_err(|e| failed(&e))?;
     check(folder)?;
     let mut options = OpenOptions::new();
@@ -108,9 +109,22 @@ fn signed(file: &mut File) -> Option<Owner> {
     serde_json::from_str(text.strip_prefix(MAGIC)?).ok()
 }
 
+/// Refuses what is there and no folder.
+fn check_kind(folder: &Path) -> Result<()> {
+    match std::fs::metadata(folder) {
+        Ok(found) if !found.is_dir() => Err(Error::resource(
+            "snapshots are kept in a folder, and this is no folder",
+        )
+        .file(folder.display().to_string())
+        .help("choose a folder that is empty or not there yet")),
+        _ => Ok(()),
+    }
+}
+
 /// Refuses a folder that has something else in it.
 pub(crate) fn check(folder: &Path) -> Result<()> {
     let failed = |e: &std::io::Error| Error::io("open the store of snapshots", folder.display(), e);
+    check_kind(folder)?;
     let mut names = Vec::new();
     for entry in std::fs::read_dir(folder).map_err(|e| failed(&e))? {
         let name = entry.map_err(|e| failed(&e))?.file_name();

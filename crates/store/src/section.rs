@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use dataflow_core::{Error, Result};
+use dataflow_core::{Error, Moment, Result};
 use lz4_flex::block::{compress_into, decompress_into, get_maximum_output_size};
 use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 
@@ -124,6 +124,7 @@ impl Writing<'_> {
     fn add(&mut self, header: &[u8], record: &[u8]) -> io::Result<()> {
         self.checksum.update(header);
         self.segment.out.append(record)?;
+        Moment::BlockWritten.pass();
         self.segment.at += record.len() as u64;
         Ok(())
     }

@@ -7,7 +7,7 @@ use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arrow_schema::SchemaRef;
-use dataflow_core::{Error, Result};
+use dataflow_core::Result;
 
 use crate::books::Books;
 use crate::changes::{Columns, Shape, Shapes};
@@ -217,7 +217,7 @@ impl Reading {
                         .problems
                         .into_iter()
                         .next()
-                        .map_or(Ok(None), Err::<_, Error>);
+                        .map_or(Ok(None), |problem| Err(find::unusable(problem)));
                 }
             }
         }

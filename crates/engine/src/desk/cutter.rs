@@ -5,10 +5,11 @@ use super::*;
 /// Starts the thread that cuts a source.
 pub(super) fn spawn(
     source: &DeskSource,
-    (out, asked): (Sender<Cut>, Receiver<usize>),
+    (out, asked, wants): (Sender<Cut>, Receiver<usize>, &Wants),
     wake: Wake,
     setup: &DeskSetup,
 ) -> Option<JoinHandle<()>> {
+    let pace = source.source.rate();
     let work = CutterThread {
         node: source.node,
         id: Arc::clone(&source.id),
@@ -18,6 +19,7 @@ pub(super) fn spawn(
         time: source.time,
         known_again: setup.snapshots.is_some(),
         asked,
+        pace: pace.map(|rate| Pace::new(rate, wants)),
         out,
         wake,
         abort: Arc::clone(&setup.abort),
@@ -50,6 +52,8 @@ struct CutterThread {
     known_again: bool,
     /// The splits of which the next piece is asked for.
     asked: Receiver<usize>,
+    /// Where rows are not to leave as fast as they are taken.
+    pace: Option<Pace>,
     out: Sender<Cut>,
     wake: Wake,
     abort: Arc<Abort>,
@@ -57,7 +61,7 @@ struct CutterThread {
 }
 
 impl CutterThread {
-    fn run(self) {
+    fn run(mut self) {
         let abort = Arc::clone(&self.abort);
         let id = Arc::clone(&self.id);
         abort.guard(&id, || match self.time {
@@ -107,10 +111,17 @@ impl CutterThread {
         Ok(cutter)
     }
 
+    /// How many rows of a split an earlier run has read.
+    fn rows_read(&self, split: usize) -> u64 {
+        self.splits
+            .from
+            .get(&split)
+            .map_or(0, |position| position.rows)
+    }
+
     /// The next piece with rows that no earlier run has read.
     fn next_of(&self, split: usize, cutter: &mut dyn Cutter) -> Result<Option<Piece>> {
-        let from = self.splits.from.get(&split);
-        let from = from.map_or(0, |position| position.rows);
+        let from = self.rows_read(split);
         while let Some(piece) = cutter.next()? {
             let end = piece.rows.map(|rows| piece.first.row() + rows);
             if end.is_none_or(|end| end > from) || from == 0 {
@@ -128,7 +139,7 @@ impl CutterThread {
         tracing::debug!(component = %self.id, file = self.name(split), "handed out to its end");
     }
 
-    fn cut_all(&self) -> Result<()> {
+    fn cut_all(&mut self) -> Result<()> {
         for split in self.splits.in_order() {
             if self.unchanged.contains(&split) {
                 if !self.tell(Cut::SplitEnd(split)) {
@@ -138,7 +149,7 @@ impl CutterThread {
             }
             let mut cutter = self.begin(split)?;
             while let Some(piece) = self.next_of(split, cutter.as_mut())? {
-                if !self.tell(Cut::Piece(piece)) {
+                if !self.hand_out(piece) {
                     return Ok(());
                 }
             }
@@ -152,7 +163,7 @@ impl CutterThread {
     }
 
     /// Cuts the next piece of whatever split is asked for.
-    fn cut_as_asked(&self) -> Result<()> {
+    fn cut_as_asked(&mut self) -> Result<()> {
         let mut cutters: HashMap<usize, Box<dyn Cutter>> = HashMap::new();
         let mut finished = self.unchanged.clone();
         while let Ok(split) = self.asked.recv() {
@@ -167,20 +178,30 @@ impl CutterThread {
                 Entry::Occupied(open) => open.into_mut(),
                 Entry::Vacant(new) => new.insert(self.begin(split)?),
             };
-            let cut = match self.next_of(split, cutter.as_mut())? {
-                Some(piece) => Cut::Piece(piece),
+            let told = match self.next_of(split, cutter.as_mut())? {
+                Some(piece) => self.hand_out(piece),
                 None => {
                     cutters.remove(&split);
                     finished.insert(split);
                     self.finished(split);
-                    Cut::SplitEnd(split)
+                    self.tell(Cut::SplitEnd(split))
                 }
             };
-            if !self.tell(cut) {
+            if !told {
                 return Ok(());
             }
         }
         Ok(())
+    }
+
+    /// Tells of a piece when its rows are due.
+    fn hand_out(&mut self, piece: Piece) -> bool {
+        let from = self.rows_read(piece.split);
+        let due = self
+            .pace
+            .as_mut()
+            .is_none_or(|pace| pace.wait(&piece, from));
+        due && self.tell(Cut::Piece(piece))
     }
 
     fn tell(&self, cut: Cut) -> bool {

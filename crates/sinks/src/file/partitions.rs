@@ -75,6 +75,8 @@ pub(super) struct Partitions {
     pattern: Pattern,
     format: Format,
     if_exists: IfExists,
+    /// Whether an earlier run, which this one goes on with, may have written files already.
+    perhaps_done: bool,
     /// What is written, without the columns in the path.
     schema: SchemaRef,
     by_path: HashMap<Vec<u8>, usize>,
@@ -99,6 +101,7 @@ impl Partitions {
             pattern,
             format,
             if_exists,
+            perhaps_done: false,
             schema: written_schema(&schema),
             by_path: HashMap::new(),
             partitions: Vec::new(),
@@ -111,12 +114,19 @@ impl Partitions {
         })
     }
 
+    /// Begins anew: what earlier runs left for those that go on is of no use any more.
+    pub fn anew(self) -> Self {
+        Target::forget(&self.spill_path());
+        self
+    }
+
     /// Goes on with the rows that an earlier run has sorted.
     pub fn resumed(mut self, from: &Restored<'_>) -> Result<Self> {
         let Some(saved) = from.values(FILES)?.pop() else {
-            return Ok(self);
+            return Ok(self.anew());
         };
         let saved: Saved = serde_json::from_value(saved).map_err(unreadable)?;
+        self.perhaps_done = true;
         if let Some(spill) = &saved.spill {
             let target = Target::resume(&self.spill_path(), IfExists::Replace, spill)?;
             self.spill = Some(SpillFile::new(target)?);
@@ -201,7 +211,7 @@ impl Partitions {
         }
         let shown = String::from_utf8(path.to_vec())
             .map_err(|_| Error::internal("a file's name is not text"))?;
-        if self.if_exists == IfExists::Fail {
+        if self.if_exists == IfExists::Fail && !self.perhaps_done {
             target::check_new(&shown)?;
         }
         self.partitions.push(Partition {
@@ -242,7 +252,8 @@ impl Partitions {
     /// Writes one partition's file.
     fn write_file(&mut self, partition: Partition) -> Result<FileReceipt> {
         let schema = SchemaRef::clone(&self.schema);
-        let mut file = OpenFile::begin(&partition.path, &self.format, self.if_exists, schema)?;
+        let target = Target::create_again(&partition.path, self.if_exists, self.perhaps_done)?;
+        let mut file = OpenFile::begin(target, &self.format, schema)?;
         for (start, length) in partition.spilled {
             let spill = self.spill.as_mut();
             let spill = spill.ok_or_else(|| Error::internal("spilled rows were lost"))?;
@@ -355,9 +366,8 @@ impl Writer for Partitions {
         std::mem::take(&mut self.complete)
             .into_iter()
             .try_for_each(Target::commit)?;
-        if let Some(spill) = self.spill.take() {
-            spill.target.remove();
-        }
+        // If it was saved it stays: a run that goes on from the last snapshot reads it.
+        self.spill = None;
         Ok(())
     }
 

@@ -299,9 +299,10 @@ fn partitioned(path: &str, column: &str, if_exists: IfExists, rows: &RecordBatch
     sink
 }
 
-/// All files of a folder, and what is in them.
+/// All files of a folder that have their names, and what is in them.
 fn contents(folder: &Folder) -> Vec<(String, Vec<u8>)> {
-    let names = folder.list().into_iter();
+    let hidden = |name: &String| name.contains(".partial");
+    let names = folder.list().into_iter().filter(|name| !hidden(name));
     let read = names.map(|name| (fs::read(folder.path(&name)).expect("there"), name));
     read.map(|(bytes, name)| (name, bytes)).collect()
 }
@@ -319,8 +320,8 @@ fn long_rows(count: usize) -> RecordBatch {
 #[test]
 fn files_per_value_are_gone_on_with() {
     for (rows, most) in [(rows(5_000), 700), (rows(300), 10), (long_rows(4_000), 500)] {
-        let (folder, undisturbed) = (Folder::new(), Folder::new());
         for name in ["{place}.csv", "{place}.parquet"] {
+            let (folder, undisturbed) = (Folder::new(), Folder::new());
             let path = undisturbed.path(name);
             let sink = partitioned(&path, "place", IfExists::Replace, &rows);
             let mut writer = open(&sink);
@@ -337,7 +338,60 @@ fn files_per_value_are_gone_on_with() {
                 write_with_kills(&sink, &folder, &rows, most, seed);
                 assert!(contents(&folder) == expected, "{name} {seed}");
             }
+            drop(open(&sink));
+            assert!(
+                hidden(&folder).is_empty(),
+                "a run that begins anew removes it"
+            );
         }
+    }
+}
+
+#[test]
+fn files_that_have_their_names_already_are_no_hindrance_to_a_run_that_goes_on() {
+    let few = rows(1_000);
+    let folder = Folder::new();
+    let one = sink(
+        &folder.path("one.jsonl"),
+        &Format::Jsonl(Jsonl { compression: None }),
+        IfExists::Fail,
+        few.schema(),
+    );
+    let long = long_rows(4_000);
+    let names = folder.path("{place}.jsonl");
+    let many = partitioned(&names, "place", IfExists::Fail, &long);
+    for (sink, rows, before) in [(&one, &few, 0), (&many, &long, 3_000)] {
+        let mut writer = open(sink);
+        writer
+            .write(&Batch::new(rows.slice(0, before)))
+            .expect("writes");
+        let saved = save(writer.as_mut());
+        let rest = Batch::new(rows.slice(before, rows.num_rows() - before));
+        writer.write(&rest).expect("writes");
+        complete(writer);
+        let expected = contents(&folder);
+        // Killed before anybody was told, and behind a further snapshot once more.
+        let mut again = resume(sink, &saved).expect("goes on");
+        let further = save(again.as_mut());
+        drop(again);
+        for saved in [&saved, &further] {
+            let mut writer = resume(sink, saved).expect("goes on");
+            writer.write(&rest).expect("writes");
+            complete(writer);
+            assert!(contents(&folder) == expected);
+        }
+        // What somebody else put there stays as it is.
+        let other = expected.last().expect("a file").0.clone();
+        fs::write(folder.path(&other), "of somebody else").expect("writes");
+        let mut writer = resume(sink, &further).expect("goes on");
+        writer.write(&rest).expect("writes");
+        let done = writer.prepare().and_then(|_| writer.commit());
+        let error = done.expect_err("it must not be replaced").to_string();
+        assert!(error.contains("exists already"), "{error}");
+        let left = fs::read_to_string(folder.path(&other)).expect("text");
+        assert_eq!(left, "of somebody else");
+        drop(writer);
+        fs::write(folder.path(&other), &expected.last().expect("a file").1).expect("writes");
     }
 }
 

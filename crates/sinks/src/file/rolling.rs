@@ -287,7 +287,11 @@ impl Rolling {
         let path = self.names.path(number);
         let schema = SchemaRef::clone(&self.schema);
         Ok(Open {
-            file: OpenFile::begin(&path, &self.format, IfExists::Replace, schema)?,
+            file: OpenFile::begin(
+                Target::create(&path, IfExists::Replace)?,
+                &self.format,
+                schema,
+            )?,
             number,
             rows: 0,
             span,

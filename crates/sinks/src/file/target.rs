@@ -1,10 +1,10 @@
 //! A file that is not there until it is complete: written under a hidden name beside it, renamed at the end.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
-use dataflow_core::{Error, Result};
+use dataflow_core::{Error, Moment, Result};
 use serde::{Deserialize, Serialize};
 use tempfile::TempPath;
 use xxhash_rust::xxh3::xxh3_64;
@@ -19,6 +19,8 @@ pub(super) struct Target {
     /// Where the file is to be, links followed.
     place: PathBuf,
     if_exists: IfExists,
+    /// Whether an earlier run, which this one goes on with, may have given the file its name already.
+    perhaps_done: bool,
     state: State,
     /// Folders that were made for it, outermost first.
     folders: Vec<PathBuf>,
@@ -43,16 +45,27 @@ pub(super) struct Saved {
     pub bytes: u64,
     /// Checksums of the first and of the last of these bytes.
     ends: [u64; 2],
+    /// Whether the file that exists is known to be of this run, or may be.
+    #[serde(default)]
+    ours: bool,
+    #[serde(default)]
+    perhaps_done: bool,
 }
 
 impl Target {
     pub fn create(path: &str, if_exists: IfExists) -> Result<Self> {
+        Self::create_again(path, if_exists, false)
+    }
+
+    /// The same in a run that goes on; the one before may have given the file its name already.
+    pub fn create_again(path: &str, if_exists: IfExists, perhaps_done: bool) -> Result<Self> {
         let place = followed(Path::new(path));
         let found = fs::metadata(&place).ok();
         let mut target = Self {
             path: path.to_string(),
             place,
             if_exists,
+            perhaps_done,
             state: State::Gone,
             folders: Vec::new(),
         };
@@ -67,7 +80,7 @@ impl Target {
                 target.state = State::Direct(file.map_err(|e| Error::io("open", path, &e))?);
                 return Ok(target);
             }
-            if if_exists == IfExists::Fail {
+            if if_exists == IfExists::Fail && !perhaps_done {
                 return Err(exists(path));
             }
         }
@@ -77,12 +90,29 @@ impl Target {
         Ok(target)
     }
 
+    /// Removes what stopped runs left of a file that may not be written this time.
+    pub fn forget(path: &str) {
+        let target = Self {
+            path: path.to_string(),
+            place: followed(Path::new(path)),
+            if_exists: IfExists::Replace,
+            perhaps_done: false,
+            state: State::Gone,
+            folders: Vec::new(),
+        };
+        target.sweep();
+    }
+
     /// Goes on with a file that an earlier run has saved. What came behind that is cut off.
     pub fn resume(path: &str, if_exists: IfExists, saved: &Saved) -> Result<Self> {
         let mut target = Self {
             path: path.to_string(),
             place: followed(Path::new(path)),
-            if_exists,
+            if_exists: match saved.ours {
+                true => IfExists::Replace,
+                false => if_exists,
+            },
+            perhaps_done: saved.perhaps_done,
             state: State::Gone,
             folders: Vec::new(),
         };
@@ -97,7 +127,7 @@ impl Target {
     }
 
     fn go_on(&mut self, mut file: File, hidden: &Path, saved: &Saved) -> Result<()> {
-        if self.if_exists == IfExists::Fail && self.place.exists() {
+        if self.if_exists == IfExists::Fail && !self.perhaps_done && self.place.exists() {
             return Err(exists(&self.path));
         }
         // Where locks are not supported, the file is merely not protected from others.
@@ -137,9 +167,10 @@ impl Target {
         let mut out = self.output()?;
         let copied = io::copy(&mut complete.take(saved.bytes), &mut out);
         copied.map_err(|e| Error::io("write", &self.path, &e))?;
-        if saved.bytes > 0 {
+        match saved.bytes {
+            0 => self.perhaps_done = true,
             // The file that exists is this one.
-            self.if_exists = IfExists::Replace;
+            _ => self.if_exists = IfExists::Replace,
         }
         Ok(())
     }
@@ -165,6 +196,7 @@ impl Target {
         file.sync_data().map_err(failed)?;
         path.disable_cleanup(true);
         sync_folder(&folder);
+        Moment::FileSaved.pass();
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         let hidden = name.into_owned();
         let at = file.stream_position().map_err(failed)?;
@@ -175,6 +207,8 @@ impl Target {
             hidden,
             bytes,
             ends,
+            ours: self.if_exists == IfExists::Replace,
+            perhaps_done: self.perhaps_done,
         }))
     }
 
@@ -276,13 +310,6 @@ impl Target {
         }
     }
 
-    /// Removes the hidden file, also if it was saved.
-    pub fn remove(mut self) {
-        if let State::Open(_, path) | State::Complete(path) = &mut self.state {
-            path.disable_cleanup(false);
-        }
-    }
-
     /// Makes what was written durable, closes it, and says how large it is.
     pub fn sync(&mut self) -> Result<u64> {
         let failed = |e: io::Error| Error::io("write", &self.path, &e);
@@ -303,15 +330,26 @@ impl Target {
 
     /// Whether the file came to be there although it must not.
     pub fn check_absent(&self) -> Result<()> {
-        if self.if_exists == IfExists::Fail && self.place.exists() {
-            return Err(exists(&self.path));
+        let there = self.if_exists == IfExists::Fail && self.place.exists();
+        match &self.state {
+            State::Complete(hidden) if there && self.is_done(hidden)? => Ok(()),
+            _ if there => Err(exists(&self.path)),
+            _ => Ok(()),
         }
-        Ok(())
+    }
+
+    /// Whether an earlier run has given the file its name: there is one with just these bytes.
+    fn is_done(&self, hidden: &Path) -> Result<bool> {
+        if !self.perhaps_done {
+            return Ok(false);
+        }
+        let same = same_bytes(hidden, &self.place);
+        same.map_err(|e| Error::io("compare a file with", &self.path, &e))
     }
 
     /// Gives the file its final name.
     pub fn commit(mut self) -> Result<()> {
-        let hidden = match std::mem::replace(&mut self.state, State::Gone) {
+        let mut hidden = match std::mem::replace(&mut self.state, State::Gone) {
             State::Complete(hidden) => hidden,
             State::Direct(_) => return Ok(()),
             _ => {
@@ -323,12 +361,18 @@ impl Target {
         if let Ok(found) = fs::metadata(&self.place) {
             let _ = fs::set_permissions(&hidden, found.permissions());
         }
+        Moment::FileComplete.pass();
+        if self.if_exists == IfExists::Fail && self.place.exists() && self.is_done(&hidden)? {
+            hidden.disable_cleanup(false);
+            return Ok(());
+        }
         let renamed = match self.if_exists {
             IfExists::Fail => hidden.persist_noclobber(&self.place),
             IfExists::Replace | IfExists::Append => hidden.persist(&self.place),
         };
         match renamed {
             Ok(()) => {
+                Moment::FileRenamed.pass();
                 self.folders.clear();
                 sync_folder(&self.folder());
                 Ok(())
@@ -362,6 +406,23 @@ fn ends(file: &mut File, bytes: u64) -> io::Result<[u64; 2]> {
         Ok(xxh3_64(&read))
     };
     Ok([sum(0)?, sum(bytes - length)?])
+}
+
+fn same_bytes(one: &Path, other: &Path) -> io::Result<bool> {
+    let files = [File::open(one)?, File::open(other)?];
+    if files[0].metadata()?.len() != files[1].metadata()?.len() {
+        return Ok(false);
+    }
+    let [mut one, mut other] = files.map(|file| BufReader::with_capacity(END as usize, file));
+    loop {
+        let (a, b) = (one.fill_buf()?, other.fill_buf()?);
+        let length = a.len().min(b.len());
+        if length == 0 || a[..length] != b[..length] {
+            return Ok(a.is_empty() && b.is_empty());
+        }
+        one.consume(length);
+        other.consume(length);
+    }
 }
 
 /// Whether a file begins with what was saved.

@@ -135,6 +135,7 @@ impl FileConfig {
             row_column: self.row_column.as_ref().map(|c| c.value.clone()),
             declared: self.declared(),
             strict,
+            rate: self.rate,
             notes: inputs.notes,
         })
     }

@@ -105,7 +105,7 @@ impl FileConfig {
     }
 
     fn sampled(&self, sample: &Located<SampleConfig>, check: &mut Check<'_>) -> Option<Inputs> {
-        let reader: Arc<dyn ReadFormat> = Arc::new(sample.format(check)?);
+        let reader: Arc<dyn ReadFormat> = Arc::new(sample.format(self.rate, check)?);
         let title = sample.title();
         let help = "give a `path` to read your own data";
         let message = format!("`path` is empty, so {title} is read");

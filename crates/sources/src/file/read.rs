@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use arrow_schema::{DataType, Field, FieldRef, Schema, SchemaRef};
 use dataflow_core::source::{Comparison, Head, Operator};
 use dataflow_core::transform::Port;
-use dataflow_core::units::Bytes;
+use dataflow_core::units::{Bytes, Rate};
 use dataflow_core::{Cutter, Error, Place, Reader, Result, Source, Split, Wanted};
 use dataflow_formats::{DECLARED, InputFile, ReadFormat, Reading, Request};
 
@@ -50,6 +50,7 @@ pub(super) struct Everything {
     /// Columns whose types were declared.
     pub(super) declared: Vec<String>,
     pub(super) strict: Option<Strict>,
+    pub(super) rate: Option<Rate>,
     /// Lines for `explain`.
     pub(super) notes: Vec<String>,
 }
@@ -333,6 +334,10 @@ impl Source for FileSource {
         self.inner.all.entries.iter().any(|e| e.file.is_stdin())
     }
 
+    fn rate(&self) -> Option<Rate> {
+        self.inner.all.rate
+    }
+
     fn minimum(&self, split: usize, column: &str) -> Result<Option<i64>> {
         let inner = &*self.inner;
         let entry = inner.entry(split)?;
@@ -366,6 +371,9 @@ impl Source for FileSource {
                 "leaves out, where the file can tell, what fails {}",
                 shown(comparison)
             ));
+        }
+        if let Some(rate) = all.rate {
+            lines.push(format!("hands out {rate} at most"));
         }
         if let Some(rows) = inner.rows {
             lines.push(format!("stops after {rows} rows"));

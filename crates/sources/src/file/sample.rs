@@ -5,6 +5,7 @@ use std::sync::Arc;
 use arrow_array::{RecordBatch, RecordBatchOptions, new_null_array};
 use arrow_cast::{CastOptions, can_cast_types, cast_with_options};
 use arrow_schema::{Schema, SchemaRef};
+use dataflow_core::units::Rate;
 use dataflow_core::{Batch, Check, Cutter, Decoded, Error, Located, Piece, Place, Result, Wanted};
 use dataflow_formats::{InputFile, Inspected, PieceReader, ReadFormat, Reading, Request};
 use schemars::JsonSchema;
@@ -33,11 +34,12 @@ impl SampleConfig {
         format!("the generated sample `{}`", self.preset.name())
     }
 
-    pub(super) fn format(&self, check: &mut Check<'_>) -> Option<Sample> {
+    pub(super) fn format(&self, rate: Option<Rate>, check: &mut Check<'_>) -> Option<Sample> {
         let config = GenerateConfig {
             preset: Some(self.preset),
             rows: self.rows.clone(),
             seed: self.seed,
+            rate,
             ..GenerateConfig::default()
         };
         Some(Sample {

@@ -2,7 +2,6 @@
 
 use std::ops::Range;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use arrow_array::{RecordBatch, RecordBatchOptions};
 use arrow_schema::{Schema, SchemaRef};
@@ -87,8 +86,6 @@ impl GenerateSource {
             rows: self.rows,
             piece_rows: self.piece_rows(),
             width,
-            rate: self.rate,
-            started: None,
             next: 0,
         }
     }
@@ -127,9 +124,8 @@ impl Source for GenerateSource {
         Ok(Box::new(self.read()))
     }
 
-    /// Rows that are paced are not there before they are due.
-    fn live(&self) -> bool {
-        self.rate.is_some()
+    fn rate(&self) -> Option<Rate> {
+        self.rate
     }
 
     fn explain(&self) -> Vec<String> {
@@ -141,29 +137,14 @@ impl Source for GenerateSource {
     }
 }
 
-/// Cuts generated rows at multiples of a fixed number, waiting for their time where they are paced.
+/// Cuts generated rows at multiples of a fixed number.
 pub(crate) struct Cut {
     split: usize,
     first: Place,
     rows: u64,
     piece_rows: u64,
     width: usize,
-    rate: Option<Rate>,
-    started: Option<Instant>,
     next: u64,
-}
-
-impl Cut {
-    /// Waits until the row at `next` is due.
-    fn wait(&mut self) {
-        let Some(rate) = self.rate else { return };
-        let started = *self.started.get_or_insert_with(Instant::now);
-        let due = Duration::try_from_secs_f64(self.next as f64 / rate.per_second)
-            .unwrap_or(Duration::MAX);
-        if let Some(left) = due.checked_sub(started.elapsed()) {
-            std::thread::sleep(left);
-        }
-    }
 }
 
 impl Cutter for Cut {
@@ -171,7 +152,6 @@ impl Cutter for Cut {
         if self.next >= self.rows {
             return Ok(None);
         }
-        self.wait();
         let start = self.next;
         let end = self.rows.min(start + self.piece_rows);
         self.next = end;

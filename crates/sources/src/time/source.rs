@@ -7,7 +7,7 @@ use arrow_schema::{Schema, SchemaRef};
 use dataflow_core::source::Head;
 use dataflow_core::time::{BELIEVED, Instant, TimeRule};
 use dataflow_core::transform::Port;
-use dataflow_core::units::Duration;
+use dataflow_core::units::{Duration, Rate};
 use dataflow_core::{
     Batch, Cutter, Decoded, Error, Piece, Place, Reader, Result, Source, Split, Times, Wanted,
 };
@@ -122,6 +122,10 @@ impl Source for Timed {
 
     fn live(&self) -> bool {
         self.inner.live()
+    }
+
+    fn rate(&self) -> Option<Rate> {
+        self.inner.rate()
     }
 
     fn time(&self) -> Option<TimeRule> {

@@ -860,12 +860,12 @@ fn any_column_of_a_source_may_hold_the_time() {
     let bound = generated.lower_bound(0).expect("a bound");
     assert_eq!(bound, Some(times[0] - 2 * SECOND));
     let paced = "rows = 3\nrate = '1/s'\ncolumns.at = { kind = 'time' }\ntime = { column = 'at' }";
+    let paced = made::<GenerateConfig>(paced);
     assert_eq!(
-        made::<GenerateConfig>(paced)
-            .lower_bound(0)
-            .expect("not known"),
-        None
+        paced.lower_bound(0).expect("a bound"),
+        Some(read(&*paced, 1).0[0])
     );
+    assert_eq!(paced.rate().map(|rate| rate.per_second), Some(1.0));
     let (_, said) = build::<GenerateConfig>(
         "columns.at = { kind = 'time' }\ntime = { column = 'ta' }",
         false,
