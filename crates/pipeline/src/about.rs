@@ -14,7 +14,7 @@ use crate::written::Item;
 type Counts = fn(&str) -> bool;
 
 /// What of a sink matters: where it writes, and how.
-const OF_SINKS: Counts = |key| ["path", "format", "if_exists"].contains(&key);
+const OF_SINKS: Counts = |key| ["path", "format", "if_exists", "roll"].contains(&key);
 /// What of a source does not: how fast its rows leave.
 const OF_SOURCES: Counts = |key| key != "rate";
 const ALL: Counts = |_| true;
