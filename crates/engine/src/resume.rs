@@ -9,6 +9,7 @@ use dataflow_store::{Owner, Snapshot, Store};
 use serde::{Deserialize, Serialize};
 
 use crate::positions::Facts;
+use crate::trained::Known;
 
 /// The version of what the engine writes into snapshots.
 const VERSION: u32 = 1;
@@ -26,6 +27,8 @@ pub struct StateSettings {
     pub about: BTreeMap<String, String>,
     /// When the run was first started, in nanoseconds since 1970.
     pub run_time: i64,
+    /// The transforms, for pipelines that begin with their state.
+    pub components: BTreeMap<String, Known>,
 }
 
 /// What a snapshot says of itself.
@@ -36,6 +39,8 @@ pub struct Manifest {
     run_time: i64,
     /// What the desk knew.
     pub facts: Facts,
+    /// The transforms.
+    pub components: BTreeMap<String, Known>,
 }
 
 impl Manifest {
@@ -45,6 +50,7 @@ impl Manifest {
             version: VERSION,
             about: state.about.clone(),
             run_time: state.run_time,
+            components: state.components.clone(),
             facts,
         }
     }

@@ -72,6 +72,14 @@ impl<'a> Numbering<'a> {
         }
     }
 
+    /// Behind those of another pipeline, which have nothing to do with the splits of this one.
+    pub fn behind_other(other: &'a Facts) -> Self {
+        Self {
+            earlier: None,
+            ..Self::behind(Some(other))
+        }
+    }
+
     /// The splits of a source, which comes behind those that were asked for before.
     ///
     /// # Errors
