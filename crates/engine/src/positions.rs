@@ -8,7 +8,7 @@ use dataflow_core::time::{Instant, Newest};
 use serde::{Deserialize, Serialize};
 
 use crate::outlet::Known;
-use crate::splits::Splits;
+use crate::splits::{Room, Splits};
 
 /// By how many of its first bytes a file is known again.
 pub const HEAD: u64 = 4096;
@@ -16,8 +16,10 @@ pub const HEAD: u64 = 4096;
 /// How far a split has been read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Position {
-    /// Its number, which the places of its rows carry; none if it was not begun.
+    /// Its number, which the places of its rows carry.
     pub number: Option<u32>,
+    /// Whether it was not begun.
+    pub waits: bool,
     /// Rows, good and bad.
     pub rows: u64,
     /// Whether there were no more.
@@ -32,11 +34,20 @@ pub struct Position {
     pub newest: Newest,
 }
 
+impl Position {
+    /// Its number, if it was begun.
+    pub fn begun(&self) -> Option<u32> {
+        self.number.filter(|_| !self.waits)
+    }
+}
+
 /// How far a source has been read.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SourcePosition {
     /// Its splits by their names, those included that were not begun.
     pub splits: BTreeMap<String, Position>,
+    /// The numbers that its splits have.
+    pub numbers: Room,
     /// Whether those behind it have been told that there is no more.
     pub ended: bool,
     /// Where times count, the watermark that was sent last.
@@ -140,7 +151,11 @@ impl Progress {
                     bytes: split.bytes,
                     ..*reached
                 },
-                None => Position::default(),
+                None => Position {
+                    number: Some(splits.numbers[at]),
+                    waits: true,
+                    ..Position::default()
+                },
             };
             (split.name.to_string(), position)
         });

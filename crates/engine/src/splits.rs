@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use dataflow_core::time::{BEGINNING, Instant};
-use dataflow_core::{Error, Result, Source, Split};
+use dataflow_core::{Error, Place, Result, Source, Split};
+use serde::{Deserialize, Serialize};
 
 use crate::positions::{Facts, Position, SourcePosition};
 
@@ -17,6 +18,8 @@ pub struct Splits {
     /// The number of each among all splits of the run. The places of its rows carry it, also in what earlier runs have saved: so
     /// a split keeps the number that it has, and those that are new have higher ones.
     pub numbers: Vec<u32>,
+    /// Among which these are.
+    pub room: Room,
     /// How far an earlier run read those that it began.
     pub from: BTreeMap<usize, Position>,
     /// The numbers of those that are new since then, or have grown.
@@ -46,6 +49,32 @@ impl Splits {
     }
 }
 
+/// Numbers that are for the splits of one source, more than it has: those that come later are to stay before those of the next source,
+/// as they would be if they had been there from the start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Room {
+    from: u32,
+    until: u32,
+}
+
+/// So many numbers a source has at least, and twice as many as splits.
+const ROOM: u64 = 4096;
+
+impl Room {
+    /// For so many splits, from a number on.
+    fn of(splits: usize, from: u32) -> Self {
+        let splits = splits as u64;
+        // Of what is left, others may need some.
+        let left = Place::MAX_SPLITS.saturating_sub(u64::from(from));
+        let room = (2 * splits).max(ROOM).min(left / 4).max(splits);
+        let until = u64::from(from) + room;
+        Self {
+            from,
+            until: until.min(u64::from(u32::MAX)) as u32,
+        }
+    }
+}
+
 /// What counts of a source when it is asked whether a run may go on with it.
 pub struct Rules<'a> {
     /// Its id.
@@ -64,11 +93,14 @@ impl<'a> Numbering<'a> {
     /// Behind those that an earlier run has given.
     pub fn behind(earlier: Option<&'a Facts>) -> Self {
         let sources = earlier.iter().flat_map(|facts| facts.sources.values());
-        let known = sources.flat_map(|source| source.splits.values());
-        let last = known.filter_map(|position| position.number).max();
+        let last = sources.map(|source| {
+            let numbers = source.splits.values().filter_map(|split| split.number);
+            let behind = numbers.max().map_or(0, |last| last + 1);
+            behind.max(source.numbers.until)
+        });
         Self {
             earlier,
-            next: last.map_or(0, |last| last + 1),
+            next: last.max().unwrap_or(0),
         }
     }
 
@@ -91,7 +123,20 @@ impl<'a> Numbering<'a> {
         rules: &Rules<'_>,
     ) -> Result<Splits> {
         let earlier = self.earlier.and_then(|facts| facts.sources.get(rules.id));
+        let room = match earlier {
+            Some(earlier) => earlier.numbers,
+            None => {
+                let room = Room::of(all.len(), self.next);
+                self.next = room.until;
+                room
+            }
+        };
+        let kept = earlier.map(|earlier| earlier.kept(&all));
+        let known = kept.iter().flatten().flatten().copied();
+        let known = known.filter(|number| *number < room.until);
+        let mut next = known.max().map_or(room.from, |last| last + 1);
         let mut splits = Splits {
+            room,
             numbers: Vec::with_capacity(all.len()),
             all,
             from: BTreeMap::new(),
@@ -106,13 +151,17 @@ impl<'a> Numbering<'a> {
         });
         for (at, split) in splits.all.iter().enumerate() {
             let position = earlier.and_then(|earlier| earlier.splits.get(&*split.name));
-            let number = position.and_then(|position| position.number);
+            let number = kept.as_ref().and_then(|kept| kept[at]);
             splits.numbers.push(number.unwrap_or_else(|| {
-                self.next += 1;
-                self.next - 1
+                let of = match next < room.until {
+                    true => &mut next,
+                    false => &mut self.next,
+                };
+                *of += 1;
+                *of - 1
             }));
             let grown = match (&comparing, position) {
-                (Some(comparing), Some(position)) if number.is_some() => {
+                (Some(comparing), Some(position)) if position.begun().is_some() => {
                     splits.from.insert(at, *position);
                     comparing.has_grown(at, split, position)?
                 }
@@ -126,6 +175,19 @@ impl<'a> Numbering<'a> {
             comparing.check_all(&splits)?;
         }
         Ok(splits)
+    }
+}
+
+impl SourcePosition {
+    /// The numbers that splits keep: those that were begun, and those before them that were not, since rows of one instant are in the
+    /// order of their splits.
+    fn kept(&self, all: &[Split]) -> Vec<Option<u32>> {
+        let known = |split: &Split| self.splits.get(&*split.name);
+        let begun = |split: &Split| known(split).is_some_and(|known| known.begun().is_some());
+        let last = all.iter().rposition(begun);
+        let number =
+            |(at, split): (usize, &Split)| known(split)?.number.filter(|_| Some(at) <= last);
+        all.iter().enumerate().map(number).collect()
     }
 }
 
@@ -180,7 +242,7 @@ impl Comparing<'_> {
     fn check_all(&self, splits: &Splits) -> Result<()> {
         let now: BTreeSet<&str> = splits.all.iter().map(|split| &*split.name).collect();
         let begun = self.earlier.splits.iter();
-        let mut begun = begun.filter(|(_, position)| position.number.is_some());
+        let mut begun = begun.filter(|(_, position)| position.begun().is_some());
         if let Some((name, _)) = begun.find(|(name, _)| !now.contains(name.as_str())) {
             return self.refused(format!("`{name}` was read, and is not there any more"));
         }

@@ -130,6 +130,7 @@ impl Desk {
             let ended = ended && !self.setup.demand.is_done(open.node);
             let position = SourcePosition {
                 splits: open.progress.at(limit, &source.splits),
+                numbers: source.splits.room,
                 ended: ended || source.splits.ended,
                 watermark: watermark.copied().unwrap_or(BEGINNING),
             };

@@ -54,6 +54,7 @@ fn earlier(files: &Files) -> Facts {
     };
     let source = SourcePosition {
         splits: all.iter().enumerate().map(position).collect(),
+        numbers: Room { from: 3, until: 40 },
         ended: false,
         watermark: BEGINNING,
     };
@@ -153,4 +154,71 @@ fn nothing_comes_behind_an_end_that_was_told() {
         let error = now(&before, files, true).expect_err("refused").to_string();
         assert!(error.contains(what) && error.contains("`rows`"), "{error}");
     }
+}
+
+#[test]
+fn splits_stay_where_they_are_among_those_of_other_sources() {
+    let rules = Rules {
+        id: "rows",
+        ordered: true,
+    };
+    let numbers = |earlier: Option<&Facts>, counts: [usize; 2]| -> [Splits; 2] {
+        let mut numbering = Numbering::behind(earlier);
+        ["a", "b"].map(|id| {
+            let count = counts[usize::from(id == "b")];
+            let names = ["0", "1", "2", "3", "4", "5"];
+            let files = Files(names[..count].iter().map(|name| (*name, "1.")).collect());
+            let all = files.splits().expect("they are there");
+            let rules = Rules { id, ..rules };
+            numbering.splits(&files, all, &rules).expect("goes on")
+        })
+    };
+    let first = numbers(None, [3, 2]);
+    assert!(first[0].numbers.iter().max() < first[1].numbers.iter().min());
+    // Of the second source a file was begun, and of the first the one in the middle.
+    let known = |at: usize, begun: usize| {
+        let each = first[at].all.iter().zip(&first[at].numbers).enumerate();
+        let position = |(of, (split, number)): (usize, (&Split, &u32))| {
+            let position = Position {
+                number: Some(*number),
+                waits: of != begun,
+                bytes: split.bytes,
+                ..Position::default()
+            };
+            (split.name.to_string(), position)
+        };
+        SourcePosition {
+            splits: each.map(position).collect(),
+            numbers: first[at].room,
+            ended: false,
+            watermark: BEGINNING,
+        }
+    };
+    for begun in [1, 9] {
+        let sources = [
+            ("a".to_string(), known(0, begun)),
+            ("b".to_string(), known(1, 0)),
+        ];
+        let facts = Facts {
+            sources: sources.into(),
+            ..Facts::default()
+        };
+        let again = numbers(Some(&facts), [3, 2]);
+        assert_eq!(again[0].numbers, first[0].numbers, "{begun}");
+        assert_eq!(again[1].numbers, first[1].numbers, "{begun}");
+        let grown = numbers(Some(&facts), [6, 5]);
+        assert_eq!(grown[0].numbers[..3], first[0].numbers, "{begun}");
+        assert!(grown[0].numbers.is_sorted() && grown[1].numbers.is_sorted());
+        assert!(grown[0].numbers.iter().max() < grown[1].numbers.iter().min());
+    }
+}
+
+#[test]
+fn there_is_room_for_more_files_of_each_source() {
+    let large = Room::of(300_000, 0);
+    assert_eq!((large.from, large.until), (0, 300_000));
+    let small = Room::of(3, large.until);
+    assert_eq!(u64::from(small.until - small.from), ROOM);
+    let last = Room::of(5, (Place::MAX_SPLITS - 3) as u32);
+    assert_eq!(last.until - last.from, 5, "which is told when it is read");
 }
