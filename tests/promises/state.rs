@@ -469,8 +469,22 @@ fn what_is_stored_is_shown_and_removed() {
     assert_eq!(found["sources"][0]["id"], "rows");
     let rows = rows_read(&found);
     assert!(rows > 0 && rows <= ROWS, "{rows} rows");
-    let first = format!("snapshot {number}\n  rows: ");
+    let first = format!("snapshot {number}, taken ");
     assert!(text.stdout.starts_with(&first), "{}", text.stdout);
+    let lines: Vec<&str> = text.stdout.lines().collect();
+    assert!(lines[1].starts_with("  rows: "), "{}", text.stdout);
+    let groups = lines.iter().find(|line| line.starts_with("  groups: "));
+    assert!(
+        groups.is_some_and(|line| line.contains(" keys, ") && line.ends_with(" held")),
+        "{}",
+        text.stdout
+    );
+    let components = found["components"].as_array().expect("a list");
+    let groups = components.iter().find(|of| of["id"] == "groups");
+    assert!(
+        groups.is_some_and(|of| of["keys"].as_u64() > Some(1)),
+        "{found:#}"
+    );
     assert!(
         text.stdout.contains("of 1 file to the end"),
         "{}",

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use dataflow_core::{Error, Every, Result};
 use dataflow_store::{Owner, Snapshot, Store};
@@ -37,6 +38,8 @@ pub struct Manifest {
     version: u32,
     about: BTreeMap<String, String>,
     run_time: i64,
+    /// When it was taken, in nanoseconds since 1970.
+    pub taken: i64,
     /// What the desk knew.
     pub facts: Facts,
     /// The transforms.
@@ -50,10 +53,17 @@ impl Manifest {
             version: VERSION,
             about: state.about.clone(),
             run_time: state.run_time,
+            taken: now(),
             components: state.components.clone(),
             facts,
         }
     }
+}
+
+/// Nanoseconds since 1970.
+fn now() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.map_or(0, |since| since.as_nanos() as i64)
 }
 
 /// The store of a run, and what an earlier one left in it.

@@ -13,6 +13,18 @@ use serde_json::Value;
 use super::parts::{PartNote, rows_of};
 use crate::spill::{SpillFolder, copied, kept, without_facts};
 
+/// How many keys an operator had on a worker, if this is what it handed in, and not rows beside that.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn keys_of(snapshot: &Snapshot, part: &PartKey) -> Result<u64> {
+    let Some(Stored::Whole(bytes)) = snapshot.read(part)? else {
+        return Ok(0);
+    };
+    let note: Result<PartNote, _> = serde_json::from_slice(&bytes);
+    Ok(note.map_or(0, |note| note.keys))
+}
+
 /// What an operator held at a snapshot, on all workers that had a stage of it.
 pub struct Earlier<'a> {
     snapshot: &'a Snapshot,

@@ -124,6 +124,7 @@ impl StageOperator {
             }
             None => self.last_held.take(),
         };
+        let keys = self.stage.as_ref().map_or(0, |stage| stage.keys() as u64);
         let own = Own {
             numbered: self.numbered,
             done: matches!(self.phase, Phase::Done),
@@ -134,6 +135,7 @@ impl StageOperator {
         Ok(Held {
             stage,
             waiting: self.waiting()?,
+            keys,
             own,
             over,
         })
