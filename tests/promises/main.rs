@@ -25,3 +25,4 @@ mod stdin;
 mod time;
 mod time_joins;
 mod told;
+mod watched;

@@ -16,8 +16,11 @@ pub const HEAD: u64 = 4096;
 /// How far a split has been read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Position {
-    /// Its number, which the places of its rows carry; none if it was not begun.
+    /// Its number, which the places of its rows carry.
     pub number: Option<u32>,
+    /// Whether it was not begun.
+    #[serde(default)]
+    pub waits: bool,
     /// Rows, good and bad.
     pub rows: u64,
     /// Whether there were no more.
@@ -32,6 +35,13 @@ pub struct Position {
     pub newest: Newest,
 }
 
+impl Position {
+    /// Its number, if it was begun.
+    pub fn begun(&self) -> Option<u32> {
+        self.number.filter(|_| !self.waits)
+    }
+}
+
 /// How far a source has been read.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SourcePosition {
@@ -41,6 +51,20 @@ pub struct SourcePosition {
     pub ended: bool,
     /// Where times count, the watermark that was sent last.
     pub watermark: Instant,
+    /// Where splits come while it is read: the number from which on they have come so, and what is known of those that are gone.
+    #[serde(default)]
+    pub arriving: Option<Arriving>,
+}
+
+/// What is known of the splits that come while a source is read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Arriving {
+    /// The number of the first that came so. Those with lower numbers were there at the start.
+    pub from: u32,
+    /// The number behind all that were given when the run began.
+    pub next: u32,
+    /// The newest time of splits that were read and are not there any more.
+    pub gone: Newest,
 }
 
 /// What the desk knows at the end of an epoch.
@@ -140,7 +164,11 @@ impl Progress {
                     bytes: split.bytes,
                     ..*reached
                 },
-                None => Position::default(),
+                None => Position {
+                    number: Some(splits.numbers[at]),
+                    waits: true,
+                    ..Position::default()
+                },
             };
             (split.name.to_string(), position)
         });

@@ -2,12 +2,13 @@
 //! whether what is new since then may be read at all.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
 
-use dataflow_core::time::{BEGINNING, Instant};
-use dataflow_core::{Error, Result, Source, Split};
+use dataflow_core::time::{BEGINNING, Instant, Newest};
+use dataflow_core::{Error, Place, Result, Source, Split};
 
-use crate::positions::{Facts, Position, SourcePosition};
+use crate::positions::{Arriving, Facts, Position, SourcePosition};
 
 /// The splits of a source.
 #[derive(Clone, Debug)]
@@ -25,6 +26,8 @@ pub struct Splits {
     pub watermark: Instant,
     /// Whether their end was told then.
     pub ended: bool,
+    /// Where splits come while the source is read.
+    pub arriving: Option<Arriving>,
 }
 
 impl Splits {
@@ -33,6 +36,22 @@ impl Splits {
         let mut order: Vec<usize> = (0..self.all.len()).collect();
         order.sort_by_key(|split| self.numbers[*split]);
         order
+    }
+
+    /// Those that came while the source was read, in their order.
+    pub fn arrived(&self) -> Vec<usize> {
+        let Some(arriving) = self.arriving else {
+            return Vec::new();
+        };
+        let mut order = self.in_order();
+        order.retain(|split| self.numbers[*split] >= arriving.from);
+        order
+    }
+
+    /// Another one has come, and has this number.
+    pub fn add(&mut self, split: Split, number: u32) {
+        self.all.push(split);
+        self.numbers.push(number);
     }
 
     /// Those that an earlier run read to their end, and that have the same size as then.
@@ -52,6 +71,8 @@ pub struct Rules<'a> {
     pub id: &'a str,
     /// Whether it shows which of its rows come before which others.
     pub ordered: bool,
+    /// Whether splits come while it is read. Then they are in the order in which they came, also in the runs that go on.
+    pub grows: bool,
 }
 
 /// Gives splits their numbers.
@@ -64,11 +85,18 @@ impl<'a> Numbering<'a> {
     /// Behind those that an earlier run has given.
     pub fn behind(earlier: Option<&'a Facts>) -> Self {
         let sources = earlier.iter().flat_map(|facts| facts.sources.values());
-        let known = sources.flat_map(|source| source.splits.values());
-        let last = known.filter_map(|position| position.number).max();
+        let next = sources.map(|source| {
+            let numbers = source.splits.values().filter_map(|split| split.number);
+            let behind = numbers.max().map_or(0, |last| last + 1);
+            // The last ones may be gone, and what is saved of their rows is not.
+            source
+                .arriving
+                .map_or(0, |arriving| arriving.next)
+                .max(behind)
+        });
         Self {
             earlier,
-            next: last.map_or(0, |last| last + 1),
+            next: next.max().unwrap_or(0),
         }
     }
 
@@ -83,6 +111,14 @@ impl<'a> Numbering<'a> {
         rules: &Rules<'_>,
     ) -> Result<Splits> {
         let earlier = self.earlier.and_then(|facts| facts.sources.get(rules.id));
+        let behind = self.next;
+        let comparing = earlier.map(|earlier| Comparing {
+            earlier,
+            source,
+            rules,
+            by_arrival: rules.grows || earlier.arriving.is_some(),
+        });
+        let kept = comparing.as_ref().map(|comparing| comparing.kept(&all));
         let mut splits = Splits {
             numbers: Vec::with_capacity(all.len()),
             all,
@@ -90,21 +126,17 @@ impl<'a> Numbering<'a> {
             new: BTreeSet::new(),
             watermark: earlier.map_or(BEGINNING, |earlier| earlier.watermark),
             ended: earlier.is_some_and(|earlier| earlier.ended),
+            arriving: None,
         };
-        let comparing = earlier.map(|earlier| Comparing {
-            earlier,
-            source,
-            rules,
-        });
         for (at, split) in splits.all.iter().enumerate() {
             let position = earlier.and_then(|earlier| earlier.splits.get(&*split.name));
-            let number = position.and_then(|position| position.number);
+            let number = kept.as_ref().and_then(|kept| kept[at]);
             splits.numbers.push(number.unwrap_or_else(|| {
                 self.next += 1;
                 self.next - 1
             }));
             let grown = match (&comparing, position) {
-                (Some(comparing), Some(position)) if number.is_some() => {
+                (Some(comparing), Some(position)) if position.begun().is_some() => {
                     splits.from.insert(at, *position);
                     comparing.has_grown(at, split, position)?
                 }
@@ -114,20 +146,75 @@ impl<'a> Numbering<'a> {
                 splits.new.insert(splits.numbers[at]);
             }
         }
-        if let Some(comparing) = comparing {
+        if let Some(comparing) = &comparing {
             comparing.check_all(&splits)?;
+        }
+        splits.arriving = match &comparing {
+            Some(comparing) => comparing.arriving(&splits, (behind, self.next)),
+            None => rules.grows.then_some(Arriving {
+                from: self.next,
+                next: self.next,
+                gone: Newest::default(),
+            }),
+        };
+        if let Some(arriving) = splits.arriving {
+            // They go on behind all before them, which the clock sees to.
+            splits.new.retain(|number| *number < arriving.from);
         }
         Ok(splits)
     }
+
+    /// The numbers of splits that come from now on.
+    pub fn further(self) -> FurtherNumbers {
+        FurtherNumbers(AtomicU32::new(self.next))
+    }
 }
 
-/// The names of splits by their numbers.
-pub fn names(of_sources: &[Splits]) -> BTreeMap<u32, Arc<str>> {
-    let each = of_sources.iter().flat_map(|splits| {
-        let names = splits.all.iter().map(|split| Arc::clone(&split.name));
-        splits.numbers.iter().copied().zip(names)
-    });
-    each.collect()
+/// Gives numbers to splits that come while sources are read.
+pub struct FurtherNumbers(AtomicU32);
+
+impl FurtherNumbers {
+    /// The next one.
+    ///
+    /// # Errors
+    /// When there are more splits than places can tell apart.
+    pub fn next(&self) -> Result<u32> {
+        let number = self.0.fetch_add(1, Ordering::Relaxed);
+        Place::new(number, 0).map(|_| number)
+    }
+}
+
+/// The names of all splits of all sources, by the number that places carry.
+#[derive(Default)]
+pub struct SplitNames(RwLock<BTreeMap<u32, Arc<str>>>);
+
+impl SplitNames {
+    /// The names of these.
+    pub fn of(sources: &[Splits]) -> Self {
+        let each = sources.iter().flat_map(|splits| {
+            let names = splits.all.iter().map(|split| Arc::clone(&split.name));
+            splits.numbers.iter().copied().zip(names)
+        });
+        Self(RwLock::new(each.collect()))
+    }
+
+    /// Another split has come.
+    pub fn add(&self, number: u32, name: &Arc<str>) {
+        let mut names = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        names.insert(number, Arc::clone(name));
+    }
+
+    /// Where a row stands, for people: `cells.csv:17`, counted from 1.
+    pub fn file_and_row(&self, place: Place) -> Option<String> {
+        let name = self.name(place)?;
+        Some(format!("{name}:{}", place.row() + 1))
+    }
+
+    /// The split that a row is in.
+    pub fn name(&self, place: Place) -> Option<Arc<str>> {
+        let names = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        names.get(&place.split()).cloned()
+    }
 }
 
 /// Splits of a source as they are now, and as they were for an earlier run.
@@ -135,9 +222,43 @@ struct Comparing<'a> {
     earlier: &'a SourcePosition,
     source: &'a dyn Source,
     rules: &'a Rules<'a>,
+    /// Whether splits are in the order in which they came, rather than in that in which they are listed.
+    by_arrival: bool,
 }
 
 impl Comparing<'_> {
+    fn position(&self, split: &Split) -> Option<&Position> {
+        self.earlier.splits.get(&*split.name)
+    }
+
+    /// The numbers that splits keep: those that were begun, and those before them that were not, since rows of the same time may be in
+    /// the order of their splits.
+    fn kept(&self, all: &[Split]) -> Vec<Option<u32>> {
+        let begun = |split: &Split| self.position(split)?.begun();
+        let last = all.iter().rposition(|split| begun(split).is_some());
+        let number = |(at, split): (usize, &Split)| {
+            let keeps = self.by_arrival || Some(at) <= last;
+            self.position(split)?.number.filter(|_| keeps)
+        };
+        all.iter().enumerate().map(number).collect()
+    }
+
+    /// What is known of splits that came while the source was read; new are those with numbers between these.
+    fn arriving(&self, splits: &Splits, (from, next): (u32, u32)) -> Option<Arriving> {
+        if !self.by_arrival {
+            return None;
+        }
+        let now: BTreeSet<&str> = splits.all.iter().map(|split| &*split.name).collect();
+        let gone = self.earlier.splits.iter();
+        let gone = gone.filter(|(name, _)| !now.contains(name.as_str()));
+        let before = self.earlier.arriving.unwrap_or_default();
+        Some(Arriving {
+            from: self.earlier.arriving.map_or(from, |before| before.from),
+            next,
+            gone: (gone.map(|(_, position)| position.newest)).fold(before.gone, Newest::behind),
+        })
+    }
+
     fn refused<T>(&self, what: String) -> Result<T> {
         let help = "what is new must come behind all that was read; begin anew with `--fresh`";
         Err(Error::data(what).component(self.rules.id).help(help))
@@ -171,9 +292,12 @@ impl Comparing<'_> {
     /// That nothing is missing, and that what is new comes behind what was read where that counts.
     fn check_all(&self, splits: &Splits) -> Result<()> {
         let now: BTreeSet<&str> = splits.all.iter().map(|split| &*split.name).collect();
-        let begun = self.earlier.splits.iter();
-        let mut begun = begun.filter(|(_, position)| position.number.is_some());
-        if let Some((name, _)) = begun.find(|(name, _)| !now.contains(name.as_str())) {
+        let needed = |position: &Position| {
+            // What is in the order in which it came is not looked for in what is listed.
+            position.begun().is_some() && !(self.by_arrival && position.whole)
+        };
+        let mut needed = (self.earlier.splits.iter()).filter(|(_, position)| needed(position));
+        if let Some((name, _)) = needed.find(|(name, _)| !now.contains(name.as_str())) {
             return self.refused(format!("`{name}` was read, and is not there any more"));
         }
         let is_new = |at: &usize| splits.new.contains(&splits.numbers[*at]);
@@ -195,8 +319,14 @@ impl Comparing<'_> {
         if !self.rules.ordered {
             return Ok(());
         }
-        let last = splits.from.keys().max().copied();
-        match (0..splits.all.len()).find(|at| is_new(at) && Some(*at) < last) {
+        // In the order in which they are read.
+        let order = match self.by_arrival {
+            true => splits.in_order(),
+            false => (0..splits.all.len()).collect(),
+        };
+        let read = order.iter().rposition(|at| splits.from.contains_key(at));
+        let last = read.map(|read| order[read]);
+        match order[..read.unwrap_or(0)].iter().copied().find(is_new) {
             Some(at) => {
                 let (new, read) = (said(at), &splits.all[last.unwrap_or(at)].name);
                 self.refused(format!(
