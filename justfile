@@ -23,6 +23,11 @@ bench:
     cargo build --release
     python3 benches/peers/run.py --program target/release/dataflow
 
+# What snapshots cost: time, memory, the pause of the output, and how long a gigabyte of state takes to be taken up.
+snapshots:
+    cargo build --release
+    python3 benches/snapshots/run.py --program target/release/dataflow
+
 # Write the generated pages and the schema again, and the library's documentation.
 docs:
     cargo run -- reference docs/reference

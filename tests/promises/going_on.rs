@@ -74,11 +74,31 @@ pub fn expect_same(folder: &Path, expected: &[(String, Vec<u8>)], how: &str) {
     for ((name, found), (_, expected)) in found.iter().zip(expected) {
         assert!(
             found == expected,
-            "{how}: {name} differs: {} bytes, {} bytes",
+            "{how}: {name} differs: {} bytes, {} bytes{}",
             found.len(),
-            expected.len()
+            expected.len(),
+            first_difference(found, expected)
         );
     }
+}
+
+/// The first lines of two texts that are not the same, with their number.
+fn first_difference(found: &[u8], expected: &[u8]) -> String {
+    let lines = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let (found, expected) = (lines(found), lines(expected));
+    let pairs = found.lines().zip(expected.lines()).zip(1..);
+    let mut different = pairs.filter(|((found, expected), _)| found != expected);
+    let count = different.clone().count();
+    different
+        .next()
+        .map_or_else(String::new, |((found, expected), line)| {
+            let cut = |line: &str| line.chars().take(500).collect::<String>();
+            format!(
+                "; {count} lines, the first is {line}:\n  {}\n  {}",
+                cut(found),
+                cut(expected)
+            )
+        })
 }
 
 /// Removes folders, if they are there.

@@ -88,7 +88,10 @@ fn survives(text: &str, seed: u64) {
 fn every_transform_survives_kills() {
     let folder = tempfile::tempdir().expect("a folder");
     let rows = data::rows(30_000);
-    survives(&sameness::transforms(folder.path(), &rows), 1);
+    // So many stages share it that a table of `lookup` would not fit into what is usual.
+    let memory = "[engine]\nmemory = \"1GiB\"\n";
+    let text = sameness::transforms(folder.path(), &rows);
+    survives(&format!("{memory}{text}"), 1);
 }
 
 #[test]
@@ -101,6 +104,50 @@ fn every_window_survives_kills() {
     );
     let text = crate::time::source(folder.path(), "20s", "") + &crate::time::windows();
     survives(&text, 2);
+}
+
+/// Sinks that write one file after the other: by rows, by size, by time, and all at once.
+const ROLLED: &str = r#"
+[transforms.seen]
+type = "sort"
+inputs = ["readings"]
+by_time = true
+
+[sinks.by_rows]
+type = "file"
+inputs = ["seen"]
+path = "${out}/rows.csv"
+roll = { rows = 777 }
+
+[sinks.by_size]
+type = "file"
+inputs = ["seen"]
+path = "${out}/size.jsonl"
+roll = { bytes = "100kB" }
+
+[sinks.by_time]
+type = "file"
+inputs = ["seen"]
+path = "${out}/time.parquet"
+roll = { every = "1h", rows = 5_000 }
+
+[sinks.compressed]
+type = "file"
+inputs = ["seen"]
+path = "${out}/all.csv.gz"
+roll = { every = "2h", bytes = "50kB", rows = 4_000 }
+"#;
+
+#[test]
+fn files_that_roll_survive_kills() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let rows = readings(20_000, 5, 60);
+    write(
+        folder.path(),
+        &files(&rows, |at, _| format!("{}.csv", at % 3)),
+    );
+    let text = crate::time::source(folder.path(), "20s", "") + ROLLED;
+    survives(&text, 5);
 }
 
 #[test]

@@ -56,7 +56,7 @@ impl Place<'_> {
         let began = SystemTime::now();
         let settings = [&self.settings[..], &["metrics.listen=:0".to_string()]].concat();
         let mut begun = Begun::start(self.folder, self.command(numbers, &settings));
-        // A run begins with a snapshot of what it has then.
+        // Behind the second snapshot of this attempt, so that it has read some rows between them.
         begun.wait_for_snapshot_after(before + 1);
         std::thread::sleep(Duration::from_millis(numbers.below(150)));
         let read = self.rows_read_by(&begun);

@@ -25,4 +25,5 @@ mod stdin;
 mod time;
 mod time_joins;
 mod told;
+mod trained;
 mod watched;

@@ -211,8 +211,8 @@ fn a_signal_stops_behind_a_snapshot_and_the_next_run_goes_on() {
         let said = "stopped; `dataflow run pipeline.toml` goes on from here\n";
         assert_eq!(outcome.stderr, said, "and that is no error");
         expect_hidden(place.path());
-        // One was taken at the start, and one for the stop.
-        assert_eq!(snapshots(place.path()), 2);
+        // None was due, so it is the one for the stop.
+        assert_eq!(snapshots(place.path()), 1);
         assert!(rows_read(&shown(place.path(), &[])) > 0);
         goes_on(place.path(), &expected);
     }
@@ -469,8 +469,22 @@ fn what_is_stored_is_shown_and_removed() {
     assert_eq!(found["sources"][0]["id"], "rows");
     let rows = rows_read(&found);
     assert!(rows > 0 && rows <= ROWS, "{rows} rows");
-    let first = format!("snapshot {number}\n  rows: ");
+    let first = format!("snapshot {number}, taken ");
     assert!(text.stdout.starts_with(&first), "{}", text.stdout);
+    let lines: Vec<&str> = text.stdout.lines().collect();
+    assert!(lines[1].starts_with("  rows: "), "{}", text.stdout);
+    let groups = lines.iter().find(|line| line.starts_with("  groups: "));
+    assert!(
+        groups.is_some_and(|line| line.contains(" keys, ") && line.ends_with(" held")),
+        "{}",
+        text.stdout
+    );
+    let components = found["components"].as_array().expect("a list");
+    let groups = components.iter().find(|of| of["id"] == "groups");
+    assert!(
+        groups.is_some_and(|of| of["keys"].as_u64() > Some(1)),
+        "{found:#}"
+    );
     assert!(
         text.stdout.contains("of 1 file to the end"),
         "{}",

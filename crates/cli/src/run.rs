@@ -57,6 +57,13 @@ pub fn run(options: &Run, arguments: &Arguments) -> Result<(), Failure> {
     if let (Some(number), false) = (running.goes_on_from(), arguments.quiet) {
         eprintln!("goes on from snapshot {number} (`--fresh` begins anew)");
     }
+    if let (Some((number, components)), false) = (running.takes_over(), arguments.quiet) {
+        let components: Vec<String> = components.iter().map(|id| format!("`{id}`")).collect();
+        eprintln!(
+            "begins with the state of {} in snapshot {number} of another pipeline",
+            components.join(", ")
+        );
+    }
     if let (Some(address), false) = (running.metrics_address(), arguments.quiet) {
         eprintln!("metrics at http://{address}/metrics");
     }

@@ -3,6 +3,7 @@
 use std::fmt::Write;
 use std::io::{BufRead, IsTerminal};
 use std::path::PathBuf;
+use std::time::{Duration, UNIX_EPOCH};
 
 use dataflow::core::units::Bytes;
 use dataflow::report::grouped;
@@ -48,7 +49,7 @@ fn show(options: &ShowState, quiet: bool) -> Result<(), Failure> {
 }
 
 fn in_text(state: &StoredState) -> String {
-    let mut text = format!("snapshot {}\n", state.number);
+    let mut text = format!("snapshot {}, taken {}\n", state.number, ago(state.taken));
     for source in &state.sources {
         let files = if source.files == 1 { "file" } else { "files" };
         // Writing to a string cannot fail.
@@ -61,17 +62,40 @@ fn in_text(state: &StoredState) -> String {
             grouped(source.files as u64)
         );
     }
-    for part in &state.parts {
+    for component in &state.components {
+        let keys = match component.keys {
+            0 => None,
+            1 => Some("1 key, ".to_string()),
+            keys => Some(format!("{} keys, ", grouped(keys))),
+        };
+        // Of keyed rows it is only known that there are not more.
+        let rows = (keys.is_none() && component.rows > 0)
+            .then(|| format!("{} rows, ", grouped(component.rows)));
         let _ = writeln!(
             text,
-            "  {} on worker {}: {} rows, {}",
-            part.operator,
-            part.worker,
-            grouped(part.rows),
-            Bytes(part.bytes).for_people()
+            "  {}: {}{} held",
+            component.id,
+            keys.or(rows).unwrap_or_default(),
+            Bytes(component.bytes).for_people()
         );
     }
     text
+}
+
+/// How long ago that was, in nanoseconds since 1970.
+fn ago(then: i64) -> String {
+    let then = UNIX_EPOCH + Duration::from_nanos(then.max(0) as u64);
+    let Ok(since) = then.elapsed() else {
+        return "just now".to_string();
+    };
+    let seconds = since.as_secs();
+    match seconds {
+        0..=1 => "just now".to_string(),
+        2..=119 => format!("{seconds} s ago"),
+        120..=7_199 => format!("{} min ago", seconds / 60),
+        7_200..=172_799 => format!("{} h ago", seconds / 3_600),
+        _ => format!("{} days ago", seconds / 86_400),
+    }
 }
 
 fn in_json(state: &StoredState) -> serde_json::Value {
@@ -87,9 +111,14 @@ fn in_json(state: &StoredState) -> serde_json::Value {
             "bytes": part.bytes,
         })
     });
+    let components = state.components.iter().map(|component| {
+        json!({ "id": component.id, "keys": component.keys, "rows": component.rows, "bytes": component.bytes })
+    });
     json!({
         "snapshot": state.number,
+        "taken": state.taken,
         "sources": sources.collect::<Vec<_>>(),
+        "components": components.collect::<Vec<_>>(),
         "parts": parts.collect::<Vec<_>>(),
     })
 }

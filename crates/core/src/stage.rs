@@ -112,6 +112,15 @@ pub trait Stage: Send {
         Ok(())
     }
 
+    /// What was restored is of another pipeline, which has written what comes of its rows: those that were not worked on yet are now,
+    /// and nothing is written. Called behind `restore`.
+    ///
+    /// # Errors
+    /// As `on_batch`.
+    fn take_over(&mut self) -> Result<()> {
+        Ok(())
+    }
+
     /// The bytes of state held now, for the metrics.
     fn bytes(&self) -> usize {
         0
@@ -157,6 +166,31 @@ pub trait Output {
 
     /// Tells something for the closing report, counted by its text.
     fn note(&mut self, text: &str, count: u64);
+}
+
+/// An output of which nothing is read.
+pub struct Unread;
+
+impl Output for Unread {
+    fn send(&mut self, _: usize, _: Batch) {}
+
+    fn wants(&self, _: usize) -> bool {
+        false
+    }
+
+    fn full(&self) -> bool {
+        false
+    }
+
+    fn bad(&mut self, _: BadRows) -> Result<()> {
+        Ok(())
+    }
+
+    fn late(&mut self, _: usize, _: usize, _: &mut dyn FnMut() -> BadRows) -> Result<()> {
+        Ok(())
+    }
+
+    fn note(&mut self, _: &str, _: u64) {}
 }
 
 /// Several bad rows.

@@ -57,7 +57,7 @@ pub use dataflow_core::{Error, Result};
 /// What a folder of snapshots holds.
 pub mod state {
     pub use dataflow_engine::{
-        StoredPart, StoredSource, StoredState, first_started, reset, stored,
+        StoredComponent, StoredPart, StoredSource, StoredState, first_started, reset, stored,
     };
 }
 

@@ -9,7 +9,9 @@ use std::time::Duration;
 
 use dataflow_core::plan::{Plan, PortIndex, Work};
 use dataflow_core::{Error, Result};
-use dataflow_engine::{Metrics, Numbers, Report, Run, Settings, StateSettings, Stop};
+use dataflow_engine::{
+    Known, Metrics, Numbers, Report, Run, Settings, StateSettings, Stop, TrainedSettings,
+};
 use dataflow_pipeline::Checked;
 
 use crate::machine;
@@ -49,6 +51,7 @@ pub struct Running {
     metrics: Arc<Metrics>,
     pulls: BTreeMap<String, Batches>,
     goes_on_from: Option<u64>,
+    takes_over: Option<(u64, Vec<String>)>,
     #[cfg(feature = "metrics-server")]
     server: Option<crate::server::MetricsServer>,
 }
@@ -68,6 +71,7 @@ impl Running {
         let run = Run::new(plan, settings)?;
         let (metrics, stop) = (run.metrics(), run.stop_handle());
         let goes_on_from = run.goes_on_from();
+        let takes_over = run.takes_over();
         stop.when_stopped(move || drop(open));
         #[cfg(feature = "metrics-server")]
         let server = match options.metrics.or(checked.settings.metrics_listen) {
@@ -104,6 +108,7 @@ impl Running {
             metrics,
             pulls,
             goes_on_from,
+            takes_over,
             #[cfg(feature = "metrics-server")]
             server,
         })
@@ -131,6 +136,12 @@ impl Running {
     /// The number of the snapshot that the run goes on from, if it does.
     pub fn goes_on_from(&self) -> Option<u64> {
         self.goes_on_from
+    }
+
+    /// Where it begins with state of another pipeline: the number of that snapshot, and the components that take theirs over.
+    pub fn takes_over(&self) -> Option<(u64, &[String])> {
+        let (number, components) = self.takes_over.as_ref()?;
+        Some((*number, components))
     }
 
     /// The numbers, live.
@@ -195,6 +206,7 @@ fn settings(checked: &Checked, options: &Options) -> Settings {
     };
     Settings {
         state: state(checked, options),
+        trained: trained(checked),
         workers,
         memory: options.memory.unwrap_or(written.memory.0 as usize),
         batch_rows: written.batch_rows,
@@ -215,7 +227,30 @@ fn state(checked: &Checked, options: &Options) -> Option<StateSettings> {
         fresh: options.fresh,
         about: checked.about.clone(),
         run_time: checked.run_time,
+        components: components(checked),
     })
+}
+
+/// What to begin with, if the pipeline says so.
+fn trained(checked: &Checked) -> Option<TrainedSettings> {
+    Some(TrainedSettings {
+        folder: checked.settings.trained.clone()?,
+        components: components(checked),
+    })
+}
+
+fn components(checked: &Checked) -> BTreeMap<String, Known> {
+    let each = checked.transforms.iter().map(|(id, known)| {
+        let (type_name, settings) = known.clone();
+        (
+            id.clone(),
+            Known {
+                type_name,
+                settings,
+            },
+        )
+    });
+    each.collect()
 }
 
 /// Puts `sink` where the loader put a console for the rows of `output`.

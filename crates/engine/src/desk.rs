@@ -313,9 +313,10 @@ impl Desk {
         Self {
             due: due.collect(),
             epoch: 0,
-            cutting: Cutting::Until(Due::first(
-                setup.snapshots.as_ref().map(|(_, every)| *every),
-            )),
+            cutting: match &setup.snapshots {
+                Some((_, every)) => Cutting::Until(Due::next(*every, 0)),
+                None => Cutting::Over,
+            },
             admitted: 0,
             admitted_before: 0,
             still: 0,

@@ -29,6 +29,7 @@ mod splits;
 mod spool;
 mod stages;
 mod stored;
+mod trained;
 mod writing;
 
 #[cfg(test)]
@@ -37,4 +38,5 @@ mod tests;
 pub use metrics::{BadCount, ComponentNumbers, Label, Metrics, Numbers};
 pub use resume::{StateSettings, first_started};
 pub use run::{Report, Run, Settings, Stop};
-pub use stored::{StoredPart, StoredSource, StoredState, reset, stored};
+pub use stored::{StoredComponent, StoredPart, StoredSource, StoredState, reset, stored};
+pub use trained::{Known, TrainedSettings};

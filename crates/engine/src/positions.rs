@@ -8,7 +8,7 @@ use dataflow_core::time::{Instant, Newest};
 use serde::{Deserialize, Serialize};
 
 use crate::outlet::Known;
-use crate::splits::Splits;
+use crate::splits::{Room, Splits};
 
 /// By how many of its first bytes a file is known again.
 pub const HEAD: u64 = 4096;
@@ -19,7 +19,6 @@ pub struct Position {
     /// Its number, which the places of its rows carry.
     pub number: Option<u32>,
     /// Whether it was not begun.
-    #[serde(default)]
     pub waits: bool,
     /// Rows, good and bad.
     pub rows: u64,
@@ -47,12 +46,13 @@ impl Position {
 pub struct SourcePosition {
     /// Its splits by their names, those included that were not begun.
     pub splits: BTreeMap<String, Position>,
+    /// The numbers that its splits have.
+    pub numbers: Room,
     /// Whether those behind it have been told that there is no more.
     pub ended: bool,
     /// Where times count, the watermark that was sent last.
     pub watermark: Instant,
     /// Where splits come while it is read: the number from which on they have come so, and what is known of those that are gone.
-    #[serde(default)]
     pub arriving: Option<Arriving>,
 }
 
@@ -61,8 +61,10 @@ pub struct SourcePosition {
 pub struct Arriving {
     /// The number of the first that came so. Those with lower numbers were there at the start.
     pub from: u32,
-    /// The number behind all that were given when the run began.
+    /// The first of the source's own numbers that was not given when the run began.
     pub next: u32,
+    /// The same of the numbers behind those of all sources.
+    pub beyond: u32,
     /// The newest time of splits that were read and are not there any more.
     pub gone: Newest,
 }

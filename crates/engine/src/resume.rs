@@ -3,12 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use dataflow_core::{Error, Every, Result};
 use dataflow_store::{Owner, Snapshot, Store};
 use serde::{Deserialize, Serialize};
 
 use crate::positions::Facts;
+use crate::trained::Known;
 
 /// The version of what the engine writes into snapshots.
 const VERSION: u32 = 1;
@@ -26,6 +28,8 @@ pub struct StateSettings {
     pub about: BTreeMap<String, String>,
     /// When the run was first started, in nanoseconds since 1970.
     pub run_time: i64,
+    /// The transforms, for pipelines that begin with their state.
+    pub components: BTreeMap<String, Known>,
 }
 
 /// What a snapshot says of itself.
@@ -34,8 +38,12 @@ pub struct Manifest {
     version: u32,
     about: BTreeMap<String, String>,
     run_time: i64,
+    /// When it was taken, in nanoseconds since 1970.
+    pub taken: i64,
     /// What the desk knew.
     pub facts: Facts,
+    /// The transforms.
+    pub components: BTreeMap<String, Known>,
 }
 
 impl Manifest {
@@ -45,9 +53,17 @@ impl Manifest {
             version: VERSION,
             about: state.about.clone(),
             run_time: state.run_time,
+            taken: now(),
+            components: state.components.clone(),
             facts,
         }
     }
+}
+
+/// Nanoseconds since 1970.
+fn now() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.map_or(0, |since| since.as_nanos() as i64)
 }
 
 /// The store of a run, and what an earlier one left in it.

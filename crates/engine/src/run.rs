@@ -38,6 +38,7 @@ use crate::snapshots::{Earlier, Pause, Snapshots, name_of_waiting};
 use crate::spill::{SpillFolder, SpillSpace};
 use crate::splits::{FurtherNumbers, Numbering, Rules, SplitNames, Splits};
 use crate::stages::{StageOperator, StageSetup};
+use crate::trained::{Trained, TrainedSettings};
 use crate::writing::{Prepared, PreparedSinks, Writing, check_apart, unless_closed};
 
 /// How a plan is run. None of this changes the result.
@@ -57,6 +58,8 @@ pub struct Settings {
     pub spill_limit: Option<u64>,
     /// Where snapshots are kept, if they are.
     pub state: Option<StateSettings>,
+    /// What to begin with where there is nothing to go on from.
+    pub trained: Option<TrainedSettings>,
     /// What sinks take as standard output.
     pub stdout: Arc<Mutex<dyn Write + Send>>,
     /// The terminal's width, if standard output is one.
@@ -73,6 +76,7 @@ impl Default for Settings {
             spill_dir: std::env::temp_dir(),
             spill_limit: None,
             state: None,
+            trained: None,
             stdout: Arc::new(Mutex::new(std::io::stdout())),
             width: None,
         }
@@ -154,6 +158,8 @@ struct Shared {
     pause: Arc<Pause>,
     /// What the run goes on from.
     earlier: Option<Snapshot>,
+    /// What it begins with.
+    trained: Option<Trained>,
 }
 
 impl Run {
@@ -203,7 +209,10 @@ impl Run {
             Arc::clone(&metrics),
         );
         let facts = earlier.as_ref().map(|(_, manifest)| &manifest.facts);
-        let (splits, further) = earlier::numbered(&plan, &layout, splits, facts)?;
+        let trained = settings.trained.as_ref().filter(|_| earlier.is_none());
+        let trained = trained.map(Trained::open).transpose()?;
+        let numbered = earlier::numbered(&plan, &layout, splits, facts, trained.as_ref())?;
+        let (splits, further) = numbered;
         let snapshots = store.zip(settings.state.as_ref()).map(|(store, state)| {
             let operators = earlier::operators(&plan, &layout);
             let last = earlier.as_ref().map(|(snapshot, _)| snapshot);
@@ -243,6 +252,7 @@ impl Run {
             snapshots,
             pause: Arc::default(),
             earlier,
+            trained,
             plan,
             layout,
             settings,
@@ -272,6 +282,13 @@ impl Run {
     /// The number of the snapshot that the run goes on from, if it does.
     pub fn goes_on_from(&self) -> Option<u64> {
         self.shared.earlier.as_ref().map(Snapshot::number)
+    }
+
+    /// Where state of another pipeline is taken over: the number of its snapshot, and the components.
+    pub fn takes_over(&self) -> Option<(u64, Vec<String>)> {
+        let trained = self.shared.trained.as_ref()?;
+        let components = trained.components.iter().cloned();
+        Some((trained.snapshot.number(), components.collect()))
     }
 
     /// Runs to the end and makes the results visible.

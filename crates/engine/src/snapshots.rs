@@ -19,7 +19,7 @@ use dataflow_core::{Error, Result};
 use dataflow_store::{PartKey, Pending, Snapshot, Store};
 use serde_json::Value;
 
-pub use self::earlier::Earlier;
+pub use self::earlier::{Earlier, keys_of};
 pub use self::parts::name_of_waiting;
 use self::parts::{Columns, Drawn};
 use crate::abort::lock;
@@ -47,6 +47,8 @@ pub struct Held {
     pub stage: Option<Saved>,
     /// The rows of each input that wait for another one to end.
     pub waiting: Vec<(usize, Saved)>,
+    /// How many keys that has.
+    pub keys: u64,
     /// What the operator itself holds.
     pub own: Value,
     /// Whether it has ended: it will hold nothing else from now on.

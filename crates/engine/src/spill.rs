@@ -116,6 +116,29 @@ pub fn kept(
     }))
 }
 
+/// A run that somebody else has written, copied.
+pub fn copied(
+    folder: &Arc<SpillFolder>,
+    id: &str,
+    from: &Path,
+    rows: u64,
+) -> Result<Arc<dyn Spilled>> {
+    let path = folder.path()?;
+    let bytes = std::fs::copy(from, &path);
+    let bytes = bytes.map_err(|e| Error::io("copy a run of a snapshot", from.display(), &e))?;
+    folder.used.fetch_add(bytes, Ordering::Relaxed);
+    Ok(Arc::new(Finished {
+        id: id.to_string(),
+        file: Arc::new(OnDisk {
+            path,
+            folder: Arc::clone(folder),
+            bytes,
+            kept: AtomicBool::new(false),
+        }),
+        rows,
+    }))
+}
+
 /// Makes a folder and takes its lock. Somebody who sweeps at this very moment may come first; then there is another try.
 fn make_folder(parent: &Path) -> std::io::Result<Held> {
     let mut tries = 0;

@@ -7,6 +7,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use dataflow_core::time::{BEGINNING, Instant, Newest};
 use dataflow_core::{Error, Place, Result, Source, Split};
+use serde::{Deserialize, Serialize};
 
 use crate::positions::{Arriving, Facts, Position, SourcePosition};
 
@@ -18,6 +19,10 @@ pub struct Splits {
     /// The number of each among all splits of the run. The places of its rows carry it, also in what earlier runs have saved: so
     /// a split keeps the number that it has, and those that are new have higher ones.
     pub numbers: Vec<u32>,
+    /// Among which these are.
+    pub room: Room,
+    /// The first of them that no split has, until there is none.
+    next: u32,
     /// How far an earlier run read those that it began.
     pub from: BTreeMap<usize, Position>,
     /// The numbers of those that are new since then, or have grown.
@@ -48,6 +53,13 @@ impl Splits {
         order
     }
 
+    /// A number that no split has, if there is one left for this source.
+    pub fn next_number(&mut self) -> Option<u32> {
+        let number = Some(self.next).filter(|next| *next < self.room.until)?;
+        self.next += 1;
+        Some(number)
+    }
+
     /// Another one has come, and has this number.
     pub fn add(&mut self, split: Split, number: u32) {
         self.all.push(split);
@@ -62,6 +74,33 @@ impl Splits {
             position.whole && size.is_some() && size == position.bytes
         });
         same.map(|(split, _)| *split).collect()
+    }
+}
+
+/// Numbers that are for the splits of one source, more than it has: those that come later are to stay before those of the next source,
+/// as they would be if they had been there from the start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Room {
+    from: u32,
+    until: u32,
+}
+
+/// So many numbers a source has at least, and twice as many as splits.
+const ROOM: u64 = 4096;
+
+impl Room {
+    /// For so many splits, from a number on. Where more come while others are read, nobody knows how many.
+    fn of(splits: usize, from: u32, grows: bool) -> Self {
+        let splits = splits as u64;
+        // Of what is left, others may need some.
+        let left = Place::MAX_SPLITS.saturating_sub(u64::from(from));
+        let wanted = if grows { left } else { 2 * splits };
+        let room = wanted.max(ROOM).min(left / 4).max(splits);
+        let until = u64::from(from) + room;
+        Self {
+            from,
+            until: until.min(u64::from(u32::MAX)) as u32,
+        }
     }
 }
 
@@ -85,18 +124,24 @@ impl<'a> Numbering<'a> {
     /// Behind those that an earlier run has given.
     pub fn behind(earlier: Option<&'a Facts>) -> Self {
         let sources = earlier.iter().flat_map(|facts| facts.sources.values());
-        let next = sources.map(|source| {
+        let last = sources.map(|source| {
             let numbers = source.splits.values().filter_map(|split| split.number);
             let behind = numbers.max().map_or(0, |last| last + 1);
             // The last ones may be gone, and what is saved of their rows is not.
-            source
-                .arriving
-                .map_or(0, |arriving| arriving.next)
-                .max(behind)
+            let gone = source.arriving.map_or(0, |arriving| arriving.beyond);
+            behind.max(source.numbers.until).max(gone)
         });
         Self {
             earlier,
-            next: next.max().unwrap_or(0),
+            next: last.max().unwrap_or(0),
+        }
+    }
+
+    /// Behind those of another pipeline, which have nothing to do with the splits of this one.
+    pub fn behind_other(other: &'a Facts) -> Self {
+        Self {
+            earlier: None,
+            ..Self::behind(Some(other))
         }
     }
 
@@ -111,7 +156,14 @@ impl<'a> Numbering<'a> {
         rules: &Rules<'_>,
     ) -> Result<Splits> {
         let earlier = self.earlier.and_then(|facts| facts.sources.get(rules.id));
-        let behind = self.next;
+        let room = match earlier {
+            Some(earlier) => earlier.numbers,
+            None => {
+                let room = Room::of(all.len(), self.next, rules.grows);
+                self.next = room.until;
+                room
+            }
+        };
         let comparing = earlier.map(|earlier| Comparing {
             earlier,
             source,
@@ -119,18 +171,24 @@ impl<'a> Numbering<'a> {
             by_arrival: rules.grows || earlier.arriving.is_some(),
         });
         let kept = comparing.as_ref().map(|comparing| comparing.kept(&all));
+        let given = (comparing.iter().zip(&kept)).flat_map(|(c, kept)| c.given(kept));
+        let given = given.filter(|number| *number < room.until);
+        let first = given.max().map_or(room.from, |last| last + 1);
         let mut splits = Splits {
+            room,
+            next: first,
             numbers: Vec::with_capacity(all.len()),
-            all,
+            all: Vec::new(),
             from: BTreeMap::new(),
             new: BTreeSet::new(),
             watermark: earlier.map_or(BEGINNING, |earlier| earlier.watermark),
             ended: earlier.is_some_and(|earlier| earlier.ended),
             arriving: None,
         };
-        for (at, split) in splits.all.iter().enumerate() {
+        for (at, split) in all.iter().enumerate() {
             let position = earlier.and_then(|earlier| earlier.splits.get(&*split.name));
             let number = kept.as_ref().and_then(|kept| kept[at]);
+            let number = number.or_else(|| splits.next_number());
             splits.numbers.push(number.unwrap_or_else(|| {
                 self.next += 1;
                 self.next - 1
@@ -146,14 +204,16 @@ impl<'a> Numbering<'a> {
                 splits.new.insert(splits.numbers[at]);
             }
         }
+        splits.all = all;
         if let Some(comparing) = &comparing {
             comparing.check_all(&splits)?;
         }
         splits.arriving = match &comparing {
-            Some(comparing) => comparing.arriving(&splits, (behind, self.next)),
+            Some(comparing) => comparing.arriving(&splits, first, self.next),
             None => rules.grows.then_some(Arriving {
-                from: self.next,
-                next: self.next,
+                from: splits.next,
+                next: splits.next,
+                beyond: self.next,
                 gone: Newest::default(),
             }),
         };
@@ -164,13 +224,13 @@ impl<'a> Numbering<'a> {
         Ok(splits)
     }
 
-    /// The numbers of splits that come from now on.
+    /// The numbers that are left when a source has given all of its own.
     pub fn further(self) -> FurtherNumbers {
         FurtherNumbers(AtomicU32::new(self.next))
     }
 }
 
-/// Gives numbers to splits that come while sources are read.
+/// Numbers behind those of all sources, for splits that come while they are read.
 pub struct FurtherNumbers(AtomicU32);
 
 impl FurtherNumbers {
@@ -243,8 +303,24 @@ impl Comparing<'_> {
         all.iter().enumerate().map(number).collect()
     }
 
-    /// What is known of splits that came while the source was read; new are those with numbers between these.
-    fn arriving(&self, splits: &Splits, (from, next): (u32, u32)) -> Option<Arriving> {
+    /// The numbers that were given, of which these are kept. Where splits that were read may be gone theirs count as well, as what is saved
+    /// of their rows is not gone.
+    fn given(&self, kept: &[Option<u32>]) -> Vec<u32> {
+        if !self.by_arrival {
+            return kept.iter().flatten().copied().collect();
+        }
+        let known = self.earlier.splits.values();
+        let before = self.earlier.arriving;
+        let before = before.and_then(|before| before.next.checked_sub(1));
+        known
+            .filter_map(|position| position.number)
+            .chain(before)
+            .collect()
+    }
+
+    /// What is known of splits that came while the source was read. `first` is the number of the first that is new, `beyond` is behind those of
+    /// all sources.
+    fn arriving(&self, splits: &Splits, first: u32, beyond: u32) -> Option<Arriving> {
         if !self.by_arrival {
             return None;
         }
@@ -253,8 +329,9 @@ impl Comparing<'_> {
         let gone = gone.filter(|(name, _)| !now.contains(name.as_str()));
         let before = self.earlier.arriving.unwrap_or_default();
         Some(Arriving {
-            from: self.earlier.arriving.map_or(from, |before| before.from),
-            next,
+            from: self.earlier.arriving.map_or(first, |before| before.from),
+            next: splits.next,
+            beyond,
             gone: (gone.map(|(_, position)| position.newest)).fold(before.gone, Newest::behind),
         })
     }

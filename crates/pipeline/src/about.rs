@@ -14,7 +14,7 @@ use crate::written::Item;
 type Counts = fn(&str) -> bool;
 
 /// What of a sink matters: where it writes, and how.
-const OF_SINKS: Counts = |key| ["path", "format", "if_exists"].contains(&key);
+const OF_SINKS: Counts = |key| ["path", "format", "if_exists", "roll"].contains(&key);
 /// What of a source does not: how fast its rows leave, and whether more files are waited for.
 const OF_SOURCES: Counts = |key| !["rate", "watch"].contains(&key);
 const ALL: Counts = |_| true;
@@ -25,6 +25,44 @@ pub(crate) fn about(
     parameters: &BTreeMap<String, Value>,
 ) -> BTreeMap<String, String> {
     items.iter().map(|item| one(item, parameters)).collect()
+}
+
+/// What tells whether the state of a transform is of use to another one, by its id: its type, and a digest of its own settings.
+pub(crate) fn of_transforms(
+    items: &[Item],
+    parameters: &BTreeMap<String, Value>,
+) -> BTreeMap<String, (String, String)> {
+    let transforms = items.iter().filter(|item| item.kind == Kind::Transform);
+    let each = transforms.map(|item| {
+        let mut text = String::new();
+        tell_settings(item, parameters, &mut text);
+        let known = (item.type_name.clone(), digest(&text));
+        (item.id.clone(), known)
+    });
+    each.collect()
+}
+
+fn digest(text: &str) -> String {
+    format!("{:016x}", key_hash(text.as_bytes()))
+}
+
+/// A component's own settings, and the parameters that they name.
+fn tell_settings(item: &Item, parameters: &BTreeMap<String, Value>, text: &mut String) {
+    for each in &item.each {
+        // Writing to a string cannot fail.
+        let _ = write!(text, " {}", each.text());
+    }
+    let counts = match item.kind {
+        Kind::Sink => OF_SINKS,
+        Kind::Source => OF_SOURCES,
+        _ => ALL,
+    };
+    tell(&item.config, counts, text);
+    for (name, value) in parameters {
+        if text.contains(&format!("${name}")) {
+            let _ = write!(text, " ${name}={value:?}");
+        }
+    }
 }
 
 fn one(item: &Item, parameters: &BTreeMap<String, Value>) -> (String, String) {
@@ -43,24 +81,8 @@ fn one(item: &Item, parameters: &BTreeMap<String, Value>) -> (String, String) {
         item.on_error.as_ref().map(|o| o.value),
         item.max_errors.as_ref().map(|m| m.value)
     );
-    for each in &item.each {
-        let _ = write!(text, " {}", each.text());
-    }
-    let counts = match item.kind {
-        Kind::Sink => OF_SINKS,
-        Kind::Source => OF_SOURCES,
-        _ => ALL,
-    };
-    tell(&item.config, counts, &mut text);
-    for (name, value) in parameters {
-        if text.contains(&format!("${name}")) {
-            let _ = write!(text, " ${name}={value:?}");
-        }
-    }
-    (
-        item.id.clone(),
-        format!("{:016x}", key_hash(text.as_bytes())),
-    )
+    tell_settings(item, parameters, &mut text);
+    (item.id.clone(), digest(&text))
 }
 
 /// Values and names, without where they were written.

@@ -66,6 +66,8 @@ pub struct Checked {
     pub tests: Vec<PipelineTest>,
     /// A digest of each component by its id: a run goes on only from snapshots of the same.
     pub about: BTreeMap<String, String>,
+    /// The type of each transform, and a digest of its own settings: a run may begin with the state of such a one.
+    pub transforms: BTreeMap<String, (String, String)>,
 }
 
 impl Checked {
@@ -319,6 +321,7 @@ impl<'a> Loading<'a> {
             run_time,
             tests,
             about: about::about(&graph.items, &self.values),
+            transforms: about::of_transforms(&graph.items, &self.values),
         })
     }
 }

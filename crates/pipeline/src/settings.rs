@@ -32,6 +32,8 @@ pub struct Settings {
     pub metrics_listen: Option<SocketAddr>,
     /// Where snapshots are kept, if they are.
     pub state: Option<State>,
+    /// Whose state transforms begin with, if there is nothing to go on from: a folder of snapshots.
+    pub trained: Option<PathBuf>,
 }
 
 /// Where snapshots are kept, and how often there is to be one.
@@ -57,6 +59,7 @@ impl Default for Settings {
             run_time: None,
             metrics_listen: None,
             state: None,
+            trained: None,
         }
     }
 }
@@ -103,6 +106,11 @@ pub(crate) struct StateTable {
     every: Option<Located<Every>>,
     /// How long a run that is told to stop may take for a last snapshot; the default is `"20s"`.
     grace: Option<Located<Duration>>,
+    /// A folder with snapshots of another pipeline. Where there is nothing to go on from, transforms begin with the state that those of the
+    /// same id and type had there, as though the rows that they have seen had come before the first: totals count them, windows that were
+    /// open go on, and what is made row by row is made of the new rows only. Their own settings must be the same; what they read from may
+    /// be something else. With `from` alone, no snapshots are taken.
+    from: Option<Located<String>>,
 }
 
 /// Numbers about the run for Prometheus.
@@ -131,6 +139,8 @@ pub(crate) fn read(
     if let Some(node) = state
         && let Some(table) = table::<StateTable>(node, problems)
     {
+        let from = table.from.as_ref().filter(|from| !from.is_empty());
+        settings.trained = from.map(|from| PathBuf::from(from.value.clone()));
         settings.state = kept(node, table, problems);
     }
     settings
@@ -154,7 +164,11 @@ fn kept(node: &Node, table: StateTable, problems: &mut Problems) -> Option<State
         None => (Duration::from_nanoseconds(20_000_000_000), None),
     };
     check_span(grace, span, problems);
+    let alone = table.from.is_some() && table.dir.is_none();
     let Some(dir) = table.dir.filter(|dir| !dir.is_empty()) else {
+        if alone && node.get("dir").is_none() {
+            return None;
+        }
         // What is no text was told already.
         if (node.get("dir")).is_some_and(|dir| !matches!(dir.value, Tree::Text(_))) {
             return None;
@@ -299,8 +313,19 @@ mod tests {
                 every: Every::Time(Duration::from_nanoseconds(2_000_000_000)),
                 grace: std::time::Duration::from_secs(20),
             }),
+            trained: None,
         };
         assert_eq!(settings, expected);
+    }
+
+    #[test]
+    fn state_may_be_begun_with_and_not_kept() {
+        let (alone, problems) = settings("[state]\nfrom = 'trained'");
+        assert!(problems.is_empty(), "{problems:?}");
+        assert_eq!((alone.state, alone.trained), (None, Some("trained".into())));
+        let (both, problems) = settings("[state]\nfrom = 'trained'\ndir = 'k'");
+        assert!(problems.is_empty(), "{problems:?}");
+        assert!(both.state.is_some() && both.trained.is_some());
     }
 
     #[test]

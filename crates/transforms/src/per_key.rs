@@ -9,6 +9,7 @@ use std::sync::Arc;
 use arrow_array::{ArrayRef, RecordBatch, RecordBatchOptions};
 use arrow_schema::{DataType, Field, FieldRef, Schema, SchemaRef};
 use dataflow_core::saved::{Restored, Save, Share};
+use dataflow_core::stage::Unread;
 use dataflow_core::time::{BEGINNING, END, Instant};
 use dataflow_core::transform::{Columns, Emits, Input, Route};
 use dataflow_core::units::Bytes;
@@ -479,6 +480,14 @@ impl<W: Work> Stage for Working<W> {
         let owners = owners(&of.types);
         self.work
             .restore(&mut self.rows.keys, from, Share::Keyed(&owners))
+    }
+
+    fn take_over(&mut self) -> Result<()> {
+        self.rows.let_go(END)?;
+        while let Some(rows) = self.rows.next()? {
+            self.work.take(rows, &mut self.rows.keys, &mut Unread)?;
+        }
+        Ok(())
     }
 
     fn bytes(&self) -> usize {

@@ -162,7 +162,10 @@ impl CutterThread {
         let first = self.splits.all.len();
         let mut told = Vec::with_capacity(arrived.len());
         for split in arrived {
-            let number = self.further.next()?;
+            let number = match self.splits.next_number() {
+                Some(number) => number,
+                None => self.further.next()?,
+            };
             tracing::info!(component = %self.id, file = %split.name, "has come");
             self.names.add(number, &split.name);
             self.splits.add(split.clone(), number);

@@ -28,11 +28,11 @@ pub(super) enum Due {
 }
 
 impl Due {
-    /// The first one of a run: by the clock, it is due at once.
-    pub(super) fn first(every: Option<Every>) -> Self {
+    /// The next one, when so many rows have been admitted.
+    pub(super) fn next(every: Every, admitted: u64) -> Self {
         match every {
-            Some(Every::Rows(rows)) => Self::Rows(rows),
-            Some(Every::Time(_)) | None => Self::At(WallTime::now()),
+            Every::Rows(rows) => Self::Rows(admitted.saturating_add(rows)),
+            Every::Time(time) => Self::At(WallTime::now() + time.to_std()),
         }
     }
 }
@@ -82,10 +82,7 @@ impl Desk {
                     self.start.again.activate();
                 }
                 Some(Ok(())) => {
-                    self.cutting = Cutting::Until(match every {
-                        Every::Time(time) => Due::At(WallTime::now() + time.to_std()),
-                        Every::Rows(rows) => Due::Rows(self.admitted_before.saturating_add(rows)),
-                    });
+                    self.cutting = Cutting::Until(Due::next(every, self.admitted_before));
                     self.start.again.activate();
                 }
                 Some(Err(error)) => self.setup.abort.raise(error),
@@ -146,6 +143,7 @@ impl Desk {
             let ended = ended && !self.setup.demand.is_done(open.node);
             let position = SourcePosition {
                 splits: open.progress.at(limit, &source.splits),
+                numbers: source.splits.room,
                 ended: ended || source.splits.ended,
                 watermark: watermark.copied().unwrap_or(BEGINNING),
                 arriving: source.splits.arriving,

@@ -5,6 +5,7 @@ use dataflow_core::time::BEGINNING;
 use super::*;
 use crate::positions::Facts;
 use crate::reading::Passed;
+use crate::trained::Trained;
 
 /// The operators that hold something at a snapshot, by their index: the component and a name that no other operator of it has.
 pub(super) fn operators(plan: &Plan, layout: &Layout) -> BTreeMap<usize, (String, String)> {
@@ -44,9 +45,14 @@ pub(super) fn numbered(
     layout: &Layout,
     splits: Vec<Vec<Split>>,
     earlier: Option<&Facts>,
+    trained: Option<&Trained>,
 ) -> Result<(Vec<Splits>, FurtherNumbers)> {
     let ordered = plan.nodes_in_place();
-    let mut numbering = Numbering::behind(earlier);
+    let mut numbering = match trained {
+        // State that is taken over may have places: rows of this run come behind those.
+        Some(trained) => Numbering::behind_other(&trained.manifest.facts),
+        None => Numbering::behind(earlier),
+    };
     let mut numbered = Vec::with_capacity(splits.len());
     for (index, splits) in layout.sources.iter().zip(splits) {
         let node = &plan.nodes[*index];
@@ -117,14 +123,42 @@ pub(super) fn resume(
     (index, job): (usize, &Operator),
     operator: &mut StageOperator,
 ) -> Result<()> {
-    let Some(earlier) = held(shared, (index, job))? else {
-        return Ok(());
-    };
     let alone = matches!(job.address, Some(Address::Worker(_)));
+    let Some(earlier) = held(shared, (index, job))? else {
+        return take_over(shared, index, alone, operator);
+    };
     let (own, over) = earlier.own();
     operator.resume(&own, (over, alone))?;
     operator.restore(&earlier.stages(), alone)?;
     resume_waiting(shared, index, operator.share(alone), operator)
+}
+
+/// Lets an operator begin with what one of another pipeline held, if its component takes that over. Nothing else of that pipeline counts:
+/// not how far it was in time, nor that it had ended.
+fn take_over(
+    shared: &Shared,
+    index: usize,
+    alone: bool,
+    operator: &mut StageOperator,
+) -> Result<()> {
+    let Some((trained, (component, name))) = shared.trained.as_ref().zip(name_of(shared, index))
+    else {
+        return Ok(());
+    };
+    if !trained.components.contains(&component) {
+        return Ok(());
+    }
+    let theirs = Earlier::find(&trained.snapshot, (&component, &name), &shared.folder)?;
+    let (own, _) = theirs.own();
+    operator.number_behind(&own)?;
+    let restored = operator.restore(&theirs.stages().copied(), alone);
+    let taken = restored.and_then(|()| operator.take_over());
+    taken.map_err(|error| {
+        let message =
+            format!("the state that `{component}` is to begin with does not fit it: {error}");
+        Error::new(Fault::Pipeline, message)
+            .help("its settings and the columns that it reads must be what they were there")
+    })
 }
 
 /// The same for rows that waited for another input to end.

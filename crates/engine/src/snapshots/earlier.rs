@@ -11,13 +11,27 @@ use dataflow_store::{PartKey, Snapshot, Stored};
 use serde_json::Value;
 
 use super::parts::{PartNote, rows_of};
-use crate::spill::{SpillFolder, kept, without_facts};
+use crate::spill::{SpillFolder, copied, kept, without_facts};
+
+/// How many keys an operator had on a worker, if this is what it handed in, and not rows beside that.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn keys_of(snapshot: &Snapshot, part: &PartKey) -> Result<u64> {
+    let Some(Stored::Whole(bytes)) = snapshot.read(part)? else {
+        return Ok(0);
+    };
+    let note: Result<PartNote, _> = serde_json::from_slice(&bytes);
+    Ok(note.map_or(0, |note| note.keys))
+}
 
 /// What an operator held at a snapshot, on all workers that had a stage of it.
 pub struct Earlier<'a> {
     snapshot: &'a Snapshot,
     parts: Vec<(PartKey, PartNote)>,
     folder: Arc<SpillFolder>,
+    /// Whether its runs are somebody else's, and are copied.
+    copies: bool,
 }
 
 impl<'a> Earlier<'a> {
@@ -48,7 +62,15 @@ impl<'a> Earlier<'a> {
             snapshot,
             parts,
             folder: Arc::clone(folder),
+            copies: false,
         })
+    }
+
+    /// The same of another pipeline's snapshot, which may go at any time: its runs are copied.
+    #[must_use]
+    pub fn copied(mut self) -> Self {
+        self.copies = true;
+        self
     }
 
     /// What each operator held itself, and whether all of them had ended.
@@ -121,7 +143,10 @@ impl Parts for Earlier<'_> {
             let path = files.get(&run.file).ok_or_else(|| {
                 Error::data(format!("the run `{}` of {key} is in no snapshot", run.file))
             })?;
-            let opened = kept(&self.folder, &key.component, path.clone(), run.rows)?;
+            let opened = match self.copies {
+                true => copied(&self.folder, &key.component, path, run.rows)?,
+                false => kept(&self.folder, &key.component, path.clone(), run.rows)?,
+            };
             Ok((opened, run.taken))
         });
         found.collect()

@@ -23,6 +23,8 @@ pub(super) type Columns = BTreeMap<PartKey, Option<SchemaRef>>;
 pub(super) struct PartNote {
     pub(super) over: bool,
     pub(super) own: Value,
+    #[serde(default)]
+    pub(super) keys: u64,
     pub(super) values: Option<BTreeMap<String, Value>>,
     /// The runs by name.
     pub(super) runs: BTreeMap<String, Vec<StoredRun>>,
@@ -56,6 +58,7 @@ impl Drawn {
         let mut note = PartNote {
             over: held.over,
             own: held.own,
+            keys: held.keys,
             ..PartNote::default()
         };
         for (input, saved) in held.waiting {

@@ -54,6 +54,7 @@ fn earlier(files: &Files) -> Facts {
     };
     let source = SourcePosition {
         splits: all.iter().enumerate().map(position).collect(),
+        numbers: Room { from: 3, until: 40 },
         ended: false,
         watermark: BEGINNING,
         arriving: None,
@@ -170,23 +171,74 @@ fn nothing_comes_behind_an_end_that_was_told() {
 }
 
 #[test]
-fn what_was_not_begun_stays_before_what_was() {
-    let mut before = earlier(&Files(vec![("a", "1."), ("b", "2."), ("c", "3.")]));
-    for source in before.sources.values_mut() {
-        for name in ["a", "c"] {
-            let position = source.splits.get_mut(name).expect("it is there");
-            *position = Position {
-                number: position.number,
-                waits: true,
+fn splits_stay_where_they_are_among_those_of_other_sources() {
+    let rules = Rules {
+        id: "rows",
+        ordered: true,
+        grows: false,
+    };
+    let numbers = |earlier: Option<&Facts>, counts: [usize; 2]| -> [Splits; 2] {
+        let mut numbering = Numbering::behind(earlier);
+        ["a", "b"].map(|id| {
+            let count = counts[usize::from(id == "b")];
+            let names = ["0", "1", "2", "3", "4", "5"];
+            let files = Files(names[..count].iter().map(|name| (*name, "1.")).collect());
+            let all = files.splits().expect("they are there");
+            let rules = Rules { id, ..rules };
+            numbering.splits(&files, all, &rules).expect("goes on")
+        })
+    };
+    let first = numbers(None, [3, 2]);
+    assert!(first[0].numbers.iter().max() < first[1].numbers.iter().min());
+    // Of the second source a file was begun, and of the first the one in the middle.
+    let known = |at: usize, begun: usize| {
+        let each = first[at].all.iter().zip(&first[at].numbers).enumerate();
+        let position = |(of, (split, number)): (usize, (&Split, &u32))| {
+            let position = Position {
+                number: Some(*number),
+                waits: of != begun,
+                bytes: split.bytes,
                 ..Position::default()
             };
+            (split.name.to_string(), position)
+        };
+        SourcePosition {
+            splits: each.map(position).collect(),
+            numbers: first[at].room,
+            ended: false,
+            watermark: BEGINNING,
+            arriving: None,
         }
+    };
+    for begun in [1, 9] {
+        let sources = [
+            ("a".to_string(), known(0, begun)),
+            ("b".to_string(), known(1, 0)),
+        ];
+        let facts = Facts {
+            sources: sources.into(),
+            ..Facts::default()
+        };
+        let again = numbers(Some(&facts), [3, 2]);
+        assert_eq!(again[0].numbers, first[0].numbers, "{begun}");
+        assert_eq!(again[1].numbers, first[1].numbers, "{begun}");
+        let grown = numbers(Some(&facts), [6, 5]);
+        assert_eq!(grown[0].numbers[..3], first[0].numbers, "{begun}");
+        assert!(grown[0].numbers.is_sorted() && grown[1].numbers.is_sorted());
+        assert!(grown[0].numbers.iter().max() < grown[1].numbers.iter().min());
     }
-    let files = [("a", "1."), ("b", "2."), ("bb", ""), ("c", "3.")];
-    let splits = now(&before, &files, true).expect("goes on");
-    // What is behind all that was begun is in the order in which it is listed.
-    assert_eq!(splits.numbers, [3, 4, 6, 7]);
-    assert_eq!(splits.from.keys().copied().collect::<Vec<_>>(), [1]);
+}
+
+#[test]
+fn there_is_room_for_more_files_of_each_source() {
+    let large = Room::of(300_000, 0, false);
+    assert_eq!((large.from, large.until), (0, 300_000));
+    let small = Room::of(3, large.until, false);
+    assert_eq!(u64::from(small.until - small.from), ROOM);
+    let grows = Room::of(3, 0, true);
+    assert_eq!(u64::from(grows.until), Place::MAX_SPLITS / 4);
+    let last = Room::of(5, (Place::MAX_SPLITS - 3) as u32, false);
+    assert_eq!(last.until - last.from, 5, "which is told when it is read");
 }
 
 #[test]

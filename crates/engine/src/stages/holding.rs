@@ -20,14 +20,9 @@ impl StageOperator {
         own: &[&serde_json::Value],
         (over, alone): (bool, bool),
     ) -> Result<()> {
+        self.number_behind(own)?;
         for own in own {
-            let own = Own::deserialize(*own);
-            let own = own.map_err(|e| {
-                let what = format!("what an operator held in the snapshot cannot be read: {e}");
-                Error::data(what).component(&*self.setup.id)
-            })?;
-            // Rows that are numbered from here on stand behind those that any worker has numbered.
-            self.numbered = self.numbered.max(own.numbered);
+            let own = self.read_own(own)?;
             // They leave sorted, whoever has kept them; one worker takes those of all.
             if alone || self.start.worker == 0 {
                 self.outlet.hold(own.bad_rows);
@@ -43,6 +38,24 @@ impl StageOperator {
         Ok(())
     }
 
+    /// Rows that are numbered from here on stand behind those that any worker has numbered.
+    ///
+    /// # Errors
+    /// When what they held cannot be read.
+    pub fn number_behind(&mut self, own: &[&serde_json::Value]) -> Result<()> {
+        for own in own {
+            self.numbered = self.numbered.max(self.read_own(own)?.numbered);
+        }
+        Ok(())
+    }
+
+    fn read_own(&self, own: &serde_json::Value) -> Result<Own> {
+        Own::deserialize(own).map_err(|e| {
+            let what = format!("what an operator held in the snapshot cannot be read: {e}");
+            Error::data(what).component(&*self.setup.id)
+        })
+    }
+
     /// Lets the stage go on with what those of an earlier run held. Where it is `alone`, so were they.
     ///
     /// # Errors
@@ -54,6 +67,17 @@ impl StageOperator {
         };
         let (spill, id) = (Arc::clone(&self.setup.spill), Arc::clone(&self.setup.id));
         stage.restore(&Restored::new(parts, share, spill, id))
+    }
+
+    /// What was restored is of another pipeline.
+    ///
+    /// # Errors
+    /// When rows of it cannot be worked on.
+    pub fn take_over(&mut self) -> Result<()> {
+        match &mut self.stage {
+            Some(stage) => stage.take_over(),
+            None => Ok(()),
+        }
     }
 
     /// Which of how many workers with such a stage this one is.
@@ -100,6 +124,7 @@ impl StageOperator {
             }
             None => self.last_held.take(),
         };
+        let keys = self.stage.as_ref().map_or(0, |stage| stage.keys() as u64);
         let own = Own {
             numbered: self.numbered,
             done: matches!(self.phase, Phase::Done),
@@ -110,6 +135,7 @@ impl StageOperator {
         Ok(Held {
             stage,
             waiting: self.waiting()?,
+            keys,
             own,
             over,
         })

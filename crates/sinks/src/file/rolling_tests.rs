@@ -132,7 +132,10 @@ fn where_files_end_follows_from_the_rows_alone() {
                 rows.clone()
             };
             let folder = Folder::new();
-            let sink = sink(&folder.path(name), roll.clone(), IfExists::Replace, &rows);
+            let mut sink = sink(&folder.path(name), roll.clone(), IfExists::Replace, &rows);
+            if let Format::Parquet(parquet) = &mut sink.format {
+                parquet.row_group_rows = Some(5_000);
+            }
             let receipt = write(&sink, &rows, &[rows.num_rows()], false);
             let expected = contents(&folder);
             assert!(expected.len() > 1, "{name} {roll:?}");

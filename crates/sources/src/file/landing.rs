@@ -101,7 +101,8 @@ impl Landing {
         let Some(seen) = file(path).filter(|seen| self.is_new(&name, seen)) else {
             return;
         };
-        if !(TELLS_CLOSED && seen.len() == 0) && !self.waiting.contains_key(&name) {
+        let about_to = TELLS_CLOSED && seen.len() == 0;
+        if !about_to && !self.waiting.contains_key(&name) {
             self.wait(name, path, &seen);
         }
     }
