@@ -166,3 +166,59 @@ fn between_the_rows_of_a_slow_source_there_is_rest() {
         "{used:.4} s of processor time in {WATCHED:?}"
     );
 }
+
+#[test]
+fn a_run_that_waits_for_files_is_idle() {
+    let _alone = program::alone();
+    let folder = tempfile::tempdir().expect("a folder");
+    let text = |from: u32| {
+        let lines: String = (from..from + 1000).map(|at| format!("{at},1\n")).collect();
+        format!("time,x\n{lines}")
+    };
+    std::fs::create_dir(folder.path().join("in")).expect("made");
+    std::fs::write(folder.path().join("in/a.csv"), text(0)).expect("written");
+    let pipeline = r#"
+        [state]
+        dir = "state"
+        every = "1s"
+        [sources.rows]
+        type = "file"
+        path = "in"
+        watch = true
+        time = { column = "time", unit = "s" }
+        [transforms.windows]
+        type = "aggregate"
+        inputs = ["rows"]
+        window = { type = "tumbling", size = "100s" }
+        compute.sum = "sum(x)"
+        [sinks.out]
+        type = "file"
+        inputs = ["windows"]
+        path = "out.csv"
+        roll = { rows = 5 }
+    "#;
+    let running = Running::start(folder.path(), pipeline);
+    // Windows that have ended leave while nothing more comes.
+    running.wait_for_rows("out", 9);
+    std::fs::write(folder.path().join("b.csv"), text(1000)).expect("written");
+    std::fs::rename(folder.path().join("b.csv"), folder.path().join("in/b.csv")).expect("moved");
+    running.wait_for_rows("out", 19);
+    // Files get their names, and then there is nothing to be done.
+    let deadline = Instant::now() + Duration::from_secs(30);
+    let parts = || {
+        program::files(folder.path())
+            .into_iter()
+            .filter(|name| name.starts_with("out"))
+            .count()
+    };
+    while parts() < 3 {
+        assert!(Instant::now() < deadline, "{} parts", parts());
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    std::thread::sleep(Duration::from_secs(2));
+    let used = running.watch();
+    assert!(
+        used < ALLOWED,
+        "{used:.4} s of processor time in {WATCHED:?}"
+    );
+}

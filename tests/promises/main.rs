@@ -26,3 +26,4 @@ mod time;
 mod time_joins;
 mod told;
 mod trained;
+mod watched;

@@ -43,7 +43,7 @@ pub use moment::Moment;
 pub use place::{Place, Places};
 pub use problem::{Problem, Problems};
 pub use sink::{FileReceipt, Receipt, Sink, SinkContext, Writer};
-pub use source::{Cutter, Decoded, Piece, Reader, Source, Split, Wanted};
+pub use source::{Arrivals, Cutter, Decoded, Piece, Reader, Source, Split, Wanted};
 pub use stage::{BadRows, Flow, Output, Stage, StageContext};
 pub use text::{Located, Span};
 pub use time::{TimeRule, Times};

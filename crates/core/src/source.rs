@@ -32,6 +32,19 @@ pub trait Source: Send + Sync {
     /// When they cannot be listed.
     fn splits(&self) -> Result<Vec<Split>>;
 
+    /// Whether splits come while it is read: then it has no end of its own.
+    fn grows(&self) -> bool {
+        false
+    }
+
+    /// Waits for splits that come while it is read, where it grows. Those that come have the indices behind all that there are.
+    ///
+    /// # Errors
+    /// When it cannot be known that one comes.
+    fn arrivals(&self) -> Result<Option<Box<dyn Arrivals>>> {
+        Ok(None)
+    }
+
     /// Starts to cut split `split` (its index) into pieces. `first` is the place of its first row.
     ///
     /// # Errors
@@ -151,6 +164,18 @@ pub struct Split {
     pub bytes: Option<u64>,
     /// Its rows, if that is known without reading.
     pub rows: Option<u64>,
+}
+
+/// Waits for splits that come while a source is read; it blocks, on a thread of its own.
+pub trait Arrivals: Send {
+    /// The splits that have come, in their order; none when no more come, or when the waiting was ended.
+    ///
+    /// # Errors
+    /// When it cannot be known any more that one comes.
+    fn next(&mut self) -> Result<Option<Vec<Split>>>;
+
+    /// Ends the waiting, from another thread.
+    fn ending(&self) -> Box<dyn FnOnce() + Send>;
 }
 
 /// What a split begins with.

@@ -124,6 +124,21 @@ impl Newest {
             .map_or(BEGINNING, |newest| newest.saturating_sub(rule.lateness))
     }
 
+    /// What is known of the time where this goes on behind another: whichever has got further.
+    #[must_use]
+    pub fn behind(self, other: Self) -> Self {
+        match self == Self::default() || other.believed > self.believed {
+            true => other,
+            false => self,
+        }
+    }
+
+    /// The same without a jump that is not believed yet.
+    #[must_use]
+    pub fn believed(self) -> Self {
+        Self { jump: None, ..self }
+    }
+
     /// Sees the next rows of the split. Returns the horizon of each row, if one of them is older than its own.
     pub fn see(&mut self, times: &[Instant], rule: &TimeRule) -> Option<ScalarBuffer<i64>> {
         let before = *self;
@@ -194,6 +209,30 @@ mod tests {
         assert_eq!(newest.horizon(&RULE), 7);
         let horizons = newest.see(&[6, 20, 14, 15], &RULE).expect("6 is old");
         assert_eq!(horizons.to_vec(), [7, 7, 15, 15]);
+    }
+
+    #[test]
+    fn who_goes_on_behind_others_begins_with_the_newest_time_of_any() {
+        let of = |times: &[i64]| {
+            let mut newest = Newest::default();
+            newest.see(times, &RULE);
+            newest
+        };
+        assert_eq!(of(&[30, 10]).behind(of(&[20])), of(&[30]));
+        assert_eq!(of(&[20]).behind(of(&[30])).horizon(&RULE), 25);
+        // Files of a few rows are believed together.
+        let rule = TimeRule {
+            max_future_skew: Some(10),
+            ..RULE
+        };
+        let mut all = Newest::default();
+        for _ in 0..BELIEVED {
+            let mut newest = Newest::default().behind(all);
+            newest.see(&[7], &rule);
+            all = newest;
+        }
+        assert_eq!(all.horizon(&rule), 2);
+        assert_eq!(all.believed(), of(&[7]));
     }
 
     #[test]

@@ -7,6 +7,7 @@
 //! Where event times count, the desk also carries the newest time of each split from piece to piece (`clock`), reads the splits
 //! of a source aligned in time unless somebody needs the stream's own order, and sends watermarks, each at a tick of its own.
 
+mod arriving;
 mod cutter;
 mod cutting;
 mod pace;
@@ -24,10 +25,11 @@ use dataflow_core::memory::{Charge, Gauge};
 use dataflow_core::plan::SourceTime;
 use dataflow_core::source::Head;
 use dataflow_core::time::{BEGINNING, END, Instant, Newest};
-use dataflow_core::{Cutter, Error, Every, Piece, Place, Result, Source};
+use dataflow_core::{Cutter, Error, Every, Piece, Place, Result, Source, Split};
 use timely::dataflow::operators::Capability;
 use timely::scheduling::SyncActivator;
 
+use arriving::{Arrived, Ending};
 use cutting::{Cutting, Due};
 use pace::{Pace, Wants};
 
@@ -40,7 +42,7 @@ use crate::metrics::Metrics;
 use crate::outlet::BadRowPolicy;
 use crate::positions::{Facts, HEAD, Progress, SourcePosition};
 use crate::snapshots::{Pause, Snapshots, first_of};
-use crate::splits::Splits;
+use crate::splits::{FurtherNumbers, SplitNames, Splits};
 
 /// Pieces cut ahead of admission, per source.
 const CUT_AHEAD: usize = 2;
@@ -83,6 +85,10 @@ pub struct DeskSetup {
     pub policies: Vec<Arc<BadRowPolicy>>,
     /// How many files of a source with time are read side by side.
     pub open_files: usize,
+    /// The numbers of splits that come.
+    pub further: Arc<FurtherNumbers>,
+    /// The names of all splits.
+    pub names: Arc<SplitNames>,
     /// The components that write early results, and how often.
     pub pulses: Vec<(usize, Duration)>,
     /// Where snapshots go, and how often there is to be one.
@@ -97,6 +103,10 @@ type Wake = Arc<Mutex<SyncActivator>>;
 enum Cut {
     /// What is known of the times of the splits before they are read.
     Bounds(Vec<Instant>),
+    /// These splits have come, and have these numbers.
+    Arrived(Vec<(Split, u32)>),
+    /// No more come.
+    NoMore,
     /// A split was opened: what it begins with, if that is known.
     Begun(usize, Option<Head>),
     Piece(Piece),
@@ -115,6 +125,8 @@ struct Open {
     cuts: Receiver<Cut>,
     /// Wakes the thread that cuts, where it waits until rows are due, by being dropped.
     wants: Option<Wants>,
+    /// Ends the waiting for splits that come, by being dropped.
+    arriving: Option<Ending>,
     /// When it last had something to say, or could not.
     heard: WallTime,
     next: Option<Piece>,
@@ -182,6 +194,24 @@ impl Alarm {
     }
 }
 
+/// The clock of a source, which goes on where an earlier run was.
+fn clock(source: &DeskSource, time: SourceTime, open_files: usize) -> Clock {
+    let splits = &source.splits;
+    let mut clock = Clock::new(time.rule, splits.all.len(), open_files);
+    for (split, position) in &splits.from {
+        clock.resume(*split, position.newest);
+    }
+    if let Some(arriving) = splits.arriving {
+        clock.gone(arriving.gone);
+    }
+    if source.source.grows() {
+        clock.grow();
+    }
+    let arrived = splits.arrived().into_iter();
+    arrived.for_each(|split| clock.add_behind(split));
+    clock
+}
+
 /// The desk.
 pub struct Desk {
     setup: DeskSetup,
@@ -203,6 +233,8 @@ pub struct Desk {
     /// Rows admitted, and how many they were when the last snapshot was begun.
     admitted: u64,
     admitted_before: u64,
+    /// How many snapshots have been begun since something happened.
+    still: u32,
     /// Whether nothing has been admitted behind the snapshot that is being made.
     pausing: bool,
     /// Whether everything had been read when it was begun.
@@ -229,17 +261,10 @@ impl Desk {
                 };
                 let (splits, asked) = unbounded();
                 let wants = Wants::default();
-                let clock = |time: SourceTime| {
-                    let splits = source.splits.all.len();
-                    let mut clock = Clock::new(time.rule, splits, setup.open_files);
-                    for (split, position) in &source.splits.from {
-                        clock.resume(*split, position.newest);
-                    }
-                    clock
-                };
+                let (arriving, arrived) = arriving::watch(source, &setup, &mut threads).unzip();
                 threads.extend(cutter::spawn(
                     source,
-                    (out, asked, &wants),
+                    (out, asked, arrived, &wants),
                     Arc::clone(&wake),
                     &setup,
                 ));
@@ -247,10 +272,13 @@ impl Desk {
                     node: source.node,
                     right: Some(right),
                     time: source.time,
-                    clock: source.time.map(clock),
+                    clock: source
+                        .time
+                        .map(|time| clock(source, time, setup.open_files)),
                     asks: aligned.then_some(Asks { splits, open: None }),
                     cuts,
                     wants: Some(wants),
+                    arriving,
                     heard: WallTime::now(),
                     next: None,
                     ended: false,
@@ -291,6 +319,7 @@ impl Desk {
             },
             admitted: 0,
             admitted_before: 0,
+            still: 0,
             pausing: false,
             finishing: false,
             setup,
@@ -479,7 +508,7 @@ impl Desk {
     /// Takes what was cut until there is a piece, and asks for more.
     fn look(&mut self, which: usize) {
         let most = 2 * self.start.workers;
-        let open = &mut self.open[which];
+        let (open, splits) = (&mut self.open[which], &mut self.setup.sources[which].splits);
         while open.next.is_none() && !open.ended {
             match open.cuts.try_recv() {
                 Ok(Cut::Piece(piece)) => open.next = Some(piece),
@@ -491,6 +520,19 @@ impl Desk {
                     }
                     if let Some(asks) = &mut open.asks {
                         asks.open = Some(0);
+                    }
+                }
+                Ok(Cut::Arrived(arrived)) => {
+                    for (split, number) in arrived {
+                        if let Some(clock) = &mut open.clock {
+                            clock.add_behind(splits.all.len());
+                        }
+                        splits.add(split, number);
+                    }
+                }
+                Ok(Cut::NoMore) => {
+                    if let Some(clock) = &mut open.clock {
+                        clock.stay();
                     }
                 }
                 Ok(Cut::SplitEnd(split)) => {
@@ -620,7 +662,9 @@ impl Desk {
         self.in_flight
             .insert(tick, self.setup.gauge.charge(piece.bytes));
         let open = &mut self.open[which];
-        open.progress.admitted(tick, &piece);
+        if self.setup.snapshots.is_some() {
+            open.progress.admitted(tick, &piece);
+        }
         let clock = open.clock.as_mut();
         let newest = clock.and_then(|clock| clock.admitted(piece.split, tick, to));
         if let Some(right) = &mut open.right {
@@ -644,6 +688,7 @@ impl Desk {
         open.next = None;
         open.asks = None;
         open.wants = None;
+        open.arriving = None;
         // The thread that cuts may be waiting for room: closing the channel lets it go.
         open.cuts = bounded(0).1;
         if let Some(mut right) = open.right.take() {

@@ -19,23 +19,7 @@ use crate::ledger::{Ledger, Prefix, Retired};
 use crate::metrics::Metrics;
 use crate::overruns::Overruns;
 use crate::snapshots::{epoch_of, first_of};
-
-/// The names of all splits of all sources, by the number that places carry.
-#[derive(Default)]
-pub struct SplitNames(pub BTreeMap<u32, Arc<str>>);
-
-impl SplitNames {
-    /// Where a row stands, for people: `cells.csv:17`, counted from 1.
-    fn file_and_row(&self, place: Place) -> Option<String> {
-        let name = self.name(place)?;
-        Some(format!("{name}:{}", place.row() + 1))
-    }
-
-    /// The split that a row is in.
-    pub fn name(&self, place: Place) -> Option<&Arc<str>> {
-        self.0.get(&place.split())
-    }
-}
+use crate::splits::SplitNames;
 
 /// What becomes of bad rows of one component, shared by all its operators on all workers.
 pub struct BadRowPolicy {
@@ -502,7 +486,7 @@ fn envelope_batch(id: &str, names: &SplitNames, rows: &[BadRow]) -> Result<Batch
     let file = |row: &BadRow| {
         row.place
             .and_then(|p| names.name(p))
-            .map(ToString::to_string)
+            .map(|name| name.to_string())
     };
     let columns: Vec<ArrayRef> = vec![
         text(rows.iter().map(|_| Some(id.to_string())).collect()),

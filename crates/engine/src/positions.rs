@@ -52,6 +52,21 @@ pub struct SourcePosition {
     pub ended: bool,
     /// Where times count, the watermark that was sent last.
     pub watermark: Instant,
+    /// Where splits come while it is read: the number from which on they have come so, and what is known of those that are gone.
+    pub arriving: Option<Arriving>,
+}
+
+/// What is known of the splits that come while a source is read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Arriving {
+    /// The number of the first that came so. Those with lower numbers were there at the start.
+    pub from: u32,
+    /// The first of the source's own numbers that was not given when the run began.
+    pub next: u32,
+    /// The same of the numbers behind those of all sources.
+    pub beyond: u32,
+    /// The newest time of splits that were read and are not there any more.
+    pub gone: Newest,
 }
 
 /// What the desk knows at the end of an epoch.

@@ -20,7 +20,8 @@ use crate::fabric::{Activation, Start, send};
 use crate::inlet::Rights;
 use crate::message::{Facts, Parcel};
 use crate::metrics::Metrics;
-use crate::outlet::{Outlet, SplitNames};
+use crate::outlet::Outlet;
+use crate::splits::SplitNames;
 
 /// How many decoded batches wait at most between the thread and the operator.
 const AHEAD: usize = 4;
@@ -79,9 +80,9 @@ impl Passed {
         };
         let what = "this row is new, and the earlier run has written all that belongs to its time";
         let row = batch.places().get(row).unwrap_or(place).row();
-        let name = self.names.name(place).map_or("", |name| &**name);
+        let name = self.names.name(place).unwrap_or_default();
         Err(Error::data(what)
-            .file(name)
+            .file(&*name)
             .row(row)
             .help("what is new must come behind all that was read, in time too; begin anew with `--fresh`"))
     }

@@ -31,12 +31,12 @@ use crate::fabric::{Parcels, Shape, Start, operator};
 use crate::layout::{Feed, Job, Layout, Operator, OutputRef, Shares, lay_out};
 use crate::message::Address;
 use crate::metrics::{Label, Metrics, Numbers};
-use crate::outlet::{BadRowPolicy, Outlet, SplitNames};
+use crate::outlet::{BadRowPolicy, Outlet};
 use crate::reading::{ReadingOperator, ReadingSetup};
 use crate::resume::{Kept, StateSettings};
 use crate::snapshots::{Earlier, Pause, Snapshots, name_of_waiting};
 use crate::spill::{SpillFolder, SpillSpace};
-use crate::splits::{Numbering, Rules, Splits, names};
+use crate::splits::{FurtherNumbers, Numbering, Rules, SplitNames, Splits};
 use crate::stages::{StageOperator, StageSetup};
 use crate::trained::{Trained, TrainedSettings};
 use crate::writing::{Prepared, PreparedSinks, Writing, check_apart, unless_closed};
@@ -143,6 +143,8 @@ struct Shared {
     settings: Settings,
     shares: Shares,
     splits: Vec<Splits>,
+    /// The numbers of splits that come while the run goes on.
+    further: Arc<FurtherNumbers>,
     names: Arc<SplitNames>,
     policies: Vec<Arc<BadRowPolicy>>,
     abort: Arc<Abort>,
@@ -186,7 +188,7 @@ impl Run {
             }
         }
         for (node, splits) in layout.sources.iter().zip(&splits) {
-            announce(&metrics, *node, splits);
+            announce(&metrics, *node, splits, grows(&plan.nodes[*node]));
             tracing::info!(component = %plan.nodes[*node].id, files = splits.len(), "counted what there is to read");
         }
         if settings.state.is_some() {
@@ -209,7 +211,8 @@ impl Run {
         let facts = earlier.as_ref().map(|(_, manifest)| &manifest.facts);
         let trained = settings.trained.as_ref().filter(|_| earlier.is_none());
         let trained = trained.map(Trained::open).transpose()?;
-        let splits = earlier::numbered(&plan, &layout, splits, facts, trained.as_ref())?;
+        let numbered = earlier::numbered(&plan, &layout, splits, facts, trained.as_ref())?;
+        let (splits, further) = numbered;
         let snapshots = store.zip(settings.state.as_ref()).map(|(store, state)| {
             let operators = earlier::operators(&plan, &layout);
             let last = earlier.as_ref().map(|(snapshot, _)| snapshot);
@@ -239,7 +242,8 @@ impl Run {
         });
         let shared = Shared {
             policies,
-            names: Arc::new(SplitNames(names(&splits))),
+            names: Arc::new(SplitNames::of(&splits)),
+            further: Arc::new(further),
             abort: Abort::new(),
             demand: Arc::new(demand),
             spill: Arc::new(SpillSpace(Arc::clone(&folder))),
@@ -404,11 +408,20 @@ fn label(node: &dataflow_core::plan::PlanNode) -> Label {
     }
 }
 
-fn announce(metrics: &Metrics, node: usize, splits: &[Split]) {
+/// Whether splits come while a source is read.
+fn grows(node: &PlanNode) -> bool {
+    matches!(&node.work, Work::Source(source) if source.grows())
+}
+
+/// What there is to read. Of a source that grows it is not known how much that will be.
+fn announce(metrics: &Metrics, node: usize, splits: &[Split], grows: bool) {
     let counters = metrics.of(node);
     counters
         .splits
         .store(splits.len() as u64, Ordering::Relaxed);
+    if grows {
+        return;
+    }
     if let Some(bytes) = splits.iter().map(|split| split.bytes).sum::<Option<u64>>() {
         counters.input_total.store(bytes, Ordering::Relaxed);
     }
@@ -518,6 +531,8 @@ fn desk_setup(shared: &Arc<Shared>) -> DeskSetup {
         demand: Arc::clone(&shared.demand),
         policies: shared.policies.clone(),
         open_files: shared.settings.open_files,
+        further: Arc::clone(&shared.further),
+        names: Arc::clone(&shared.names),
         pulses: pulses(&shared.plan),
         snapshots: shared
             .snapshots

@@ -17,6 +17,7 @@ use dataflow_core::*;
 
 use crate::{Report, Run, Settings};
 
+mod growing;
 mod inputs;
 mod resuming;
 mod time;

@@ -15,8 +15,8 @@ type Counts = fn(&str) -> bool;
 
 /// What of a sink matters: where it writes, and how.
 const OF_SINKS: Counts = |key| ["path", "format", "if_exists", "roll"].contains(&key);
-/// What of a source does not: how fast its rows leave.
-const OF_SOURCES: Counts = |key| key != "rate";
+/// What of a source does not: how fast its rows leave, and whether more files are waited for.
+const OF_SOURCES: Counts = |key| !["rate", "watch"].contains(&key);
 const ALL: Counts = |_| true;
 
 /// A digest of each component by its id. A sink may be called otherwise: it is known by its path.

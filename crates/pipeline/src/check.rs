@@ -14,6 +14,7 @@ use crate::about;
 use crate::build::Builder;
 use crate::cases::{self, PipelineTest};
 use crate::connect::Graph;
+use crate::endless;
 use crate::include::{Including, check_top};
 use crate::interpolate::Interpolation;
 use crate::options::Load;
@@ -304,6 +305,10 @@ impl<'a> Loading<'a> {
             );
             return None;
         };
+        // The first so many rows are those of what there is, and so they end.
+        if self.options.rows.is_none() {
+            endless::check(&graph, &full_plan, problems);
+        }
         let tests = cases::read(tests, &full_plan, &graph.items, problems);
         if problems.any_error() {
             return None;

@@ -26,6 +26,7 @@ mod check;
 mod compare;
 mod connect;
 mod each;
+mod endless;
 mod explain;
 mod further;
 mod fuzz;

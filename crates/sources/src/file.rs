@@ -17,10 +17,13 @@ mod discover;
 mod format;
 mod hive;
 mod inputs;
+mod landing;
 mod read;
 mod reader;
 mod sample;
 mod types;
+mod watch;
+mod watched;
 
 pub use columns::DeclaredColumn;
 pub use format::FormatConfig;
@@ -54,6 +57,9 @@ pub struct FileConfig {
     pub row_column: Option<Located<String>>,
     /// What is read while `path` is empty: `{ preset = "sensors", rows = 100_000 }`. Default: an empty path is an error.
     pub sample: Option<Located<SampleConfig>>,
+    /// Whether files are read that land in the folders while the run goes on; then it has no end of its own. Default false: it ends with
+    /// the files that there are.
+    pub watch: Located<bool>,
     /// Rows per second at most, as `"10k/s"`. Default: as fast as they are taken.
     pub rate: Option<Rate>,
     /// When the rows happened, for windows and for all that goes by event time: `{ column = "timestamp", lateness = "5s" }`.
@@ -129,6 +135,13 @@ of these names. Text that Parquet files keep in dictionaries stays so.
 
 With `time`, rows have event time: any column can hold it, those of folders and files too. What is late is judged by all rows, so a \
 following `filter` leaves out no part of a file then.
+
+With `watch`, files that land in the folders are read as well, in the order in which they are complete: moved or linked into their place, \
+closed by who wrote them, or, where the system does not tell that, the same at two looks a second apart. New folders are watched too; \
+names that are left out at the start are left out. Where all columns that files have are declared with types, or no file is there yet, the columns are those that are declared; files may have \
+no others than at the start. \
+The run ends when nobody wants more rows, or when it is stopped; nobody may wait for its end, so it is no table that is loaded, and the last \
+of several inputs. With `time`, a file that lands is late by all before it. `--rows` takes the first rows of what is there.
 
 With `rate`, a piece of a file (up to 64k rows, or a mebibyte of text) is handed out when its rows are due; no result changes.
 

@@ -173,7 +173,7 @@ pub fn timed(
     let mut rule = settled?.rule;
     if source.live() {
         rule.max_future_skew.get_or_insert(BELIEVABLE);
-    } else if let (Some(idle), None) = (&time.idle, source.rate()) {
+    } else if let (Some(idle), None, false) = (&time.idle, source.rate(), source.grows()) {
         let message = "`idle` means nothing here: files do not fall silent";
         check.error_at(idle, message, Some("leave it out".into()));
         return None;

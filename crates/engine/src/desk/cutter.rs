@@ -1,11 +1,13 @@
 //! Cuts the splits of one source into pieces, on a thread of its own: one behind the other, or whichever the desk asks for.
 
+use crossbeam_channel::select;
+
 use super::*;
 
 /// Starts the thread that cuts a source.
 pub(super) fn spawn(
     source: &DeskSource,
-    (out, asked, wants): (Sender<Cut>, Receiver<usize>, &Wants),
+    (out, asked, arrived, wants): (Sender<Cut>, Receiver<usize>, Option<Arrived>, &Wants),
     wake: Wake,
     setup: &DeskSetup,
 ) -> Option<JoinHandle<()>> {
@@ -19,6 +21,9 @@ pub(super) fn spawn(
         time: source.time,
         known_again: setup.snapshots.is_some(),
         asked,
+        arrived,
+        further: Arc::clone(&setup.further),
+        names: Arc::clone(&setup.names),
         pace: pace.map(|rate| Pace::new(rate, wants)),
         out,
         wake,
@@ -40,6 +45,14 @@ pub(super) fn spawn(
     }
 }
 
+/// What the thread is to do next.
+enum Next {
+    /// To cut a piece of this split.
+    Asked(usize),
+    /// To take in these.
+    Arrived(Vec<Split>),
+}
+
 struct CutterThread {
     node: usize,
     id: Arc<str>,
@@ -52,6 +65,11 @@ struct CutterThread {
     known_again: bool,
     /// The splits of which the next piece is asked for.
     asked: Receiver<usize>,
+    /// The splits that come.
+    arrived: Option<Arrived>,
+    /// Their numbers.
+    further: Arc<FurtherNumbers>,
+    names: Arc<SplitNames>,
     /// Where rows are not to leave as fast as they are taken.
     pace: Option<Pace>,
     out: Sender<Cut>,
@@ -139,34 +157,76 @@ impl CutterThread {
         tracing::debug!(component = %self.id, file = self.name(split), "handed out to its end");
     }
 
-    fn cut_all(&mut self) -> Result<()> {
-        for split in self.splits.in_order() {
-            if self.unchanged.contains(&split) {
-                if !self.tell(Cut::SplitEnd(split)) {
-                    return Ok(());
-                }
-                continue;
-            }
-            let mut cutter = self.begin(split)?;
-            while let Some(piece) = self.next_of(split, cutter.as_mut())? {
-                if !self.hand_out(piece) {
-                    return Ok(());
-                }
-            }
-            self.finished(split);
-            if !self.tell(Cut::SplitEnd(split)) {
-                return Ok(());
-            }
+    /// Takes in splits that have come: from now on they are among the others. Which ones they are, or none if nobody listens.
+    fn take_in(&mut self, arrived: Vec<Split>) -> Result<Option<Vec<usize>>> {
+        let first = self.splits.all.len();
+        let mut told = Vec::with_capacity(arrived.len());
+        for split in arrived {
+            let number = match self.splits.next_number() {
+                Some(number) => number,
+                None => self.further.next()?,
+            };
+            tracing::info!(component = %self.id, file = %split.name, "has come");
+            self.names.add(number, &split.name);
+            self.splits.add(split.clone(), number);
+            told.push((split, number));
         }
-        self.tell(Cut::End);
-        Ok(())
+        let counters = self.metrics.of(self.node);
+        let more = told.len() as u64;
+        counters.splits.fetch_add(more, Ordering::Relaxed);
+        let new = (first..self.splits.all.len()).collect();
+        Ok(self.tell(Cut::Arrived(told)).then_some(new))
     }
 
-    /// Cuts the next piece of whatever split is asked for.
+    /// One split behind the other, and then those that come.
+    fn cut_all(&mut self) -> Result<()> {
+        let mut order = self.splits.in_order();
+        loop {
+            for split in order {
+                if !self.cut_one(split)? {
+                    return Ok(());
+                }
+            }
+            let arrived = self.arrived.as_ref().map(Receiver::recv);
+            let Some(Ok(arrived)) = arrived else {
+                self.tell(Cut::End);
+                return Ok(());
+            };
+            match self.take_in(arrived)? {
+                Some(new) => order = new,
+                None => return Ok(()),
+            }
+        }
+    }
+
+    /// Cuts a whole split. Whether somebody listens.
+    fn cut_one(&mut self, split: usize) -> Result<bool> {
+        if self.unchanged.contains(&split) {
+            return Ok(self.tell(Cut::SplitEnd(split)));
+        }
+        let mut cutter = self.begin(split)?;
+        while let Some(piece) = self.next_of(split, cutter.as_mut())? {
+            if !self.hand_out(piece) {
+                return Ok(false);
+            }
+        }
+        self.finished(split);
+        Ok(self.tell(Cut::SplitEnd(split)))
+    }
+
+    /// Cuts the next piece of whatever split is asked for, and takes in those that come.
     fn cut_as_asked(&mut self) -> Result<()> {
         let mut cutters: HashMap<usize, Box<dyn Cutter>> = HashMap::new();
         let mut finished = self.unchanged.clone();
-        while let Ok(split) = self.asked.recv() {
+        loop {
+            let split = match self.asked_or_arrived() {
+                Some(Next::Asked(split)) => split,
+                Some(Next::Arrived(arrived)) => match self.take_in(arrived)? {
+                    Some(_) => continue,
+                    None => return Ok(()),
+                },
+                None => return Ok(()),
+            };
             if finished.contains(&split) {
                 // Asked for before it was known that there is no more.
                 if !self.tell(Cut::SplitEnd(split)) {
@@ -191,7 +251,23 @@ impl CutterThread {
                 return Ok(());
             }
         }
-        Ok(())
+    }
+
+    /// Waits until a split is asked for, or some have come; none when nobody asks any more.
+    fn asked_or_arrived(&mut self) -> Option<Next> {
+        if let Some(arrived) = &self.arrived {
+            select! {
+                recv(self.asked) -> asked => return asked.ok().map(Next::Asked),
+                recv(arrived) -> splits => match splits {
+                    Ok(splits) => return Some(Next::Arrived(splits)),
+                    Err(_) => {
+                        self.arrived = None;
+                        self.tell(Cut::NoMore);
+                    }
+                },
+            }
+        }
+        self.asked.recv().ok().map(Next::Asked)
     }
 
     /// Tells of a piece when its rows are due.

@@ -2,6 +2,9 @@
 
 use super::*;
 
+/// Where nothing happens, nothing is different in another snapshot. One more is made, since sinks publish what the one before made durable.
+const AS_IT_WAS: u32 = 1;
+
 /// What the desk is doing about snapshots.
 #[derive(Clone, Copy, PartialEq)]
 pub(super) enum Cutting {
@@ -45,8 +48,10 @@ impl Desk {
         };
         let (at_end, pauses) = (self.is_at_end(), self.pauses());
         match self.cutting {
+            Cutting::Until(_) if self.still_for() > AS_IT_WAS && !at_end && !pauses => {}
             Cutting::Until(due) if at_end || pauses || self.is_due(due) => {
                 snapshots.begun();
+                self.still = self.still_for();
                 (self.pausing, self.finishing) = (pauses, at_end);
                 self.epoch += 1;
                 self.next_tick = first_of(self.epoch);
@@ -84,6 +89,14 @@ impl Desk {
                 None => {}
             },
             Cutting::Before(_) | Cutting::Over => {}
+        }
+    }
+
+    /// How many snapshots would have been begun since something happened, with one that is begun now.
+    fn still_for(&self) -> u32 {
+        match self.next_tick == first_of(self.epoch) {
+            true => self.still + 1,
+            false => 0,
         }
     }
 
@@ -133,6 +146,7 @@ impl Desk {
                 numbers: source.splits.room,
                 ended: ended || source.splits.ended,
                 watermark: watermark.copied().unwrap_or(BEGINNING),
+                arriving: source.splits.arriving,
             };
             (source.id.to_string(), position)
         });

@@ -39,14 +39,14 @@ pub(super) fn check_repeatable(plan: &Plan, layout: &Layout) -> Result<()> {
     Ok(())
 }
 
-/// The splits of all sources, with numbers that go on from those of an earlier run.
+/// The splits of all sources, with numbers that go on from those of an earlier run; and the numbers that are left.
 pub(super) fn numbered(
     plan: &Plan,
     layout: &Layout,
     splits: Vec<Vec<Split>>,
     earlier: Option<&Facts>,
     trained: Option<&Trained>,
-) -> Result<Vec<Splits>> {
+) -> Result<(Vec<Splits>, FurtherNumbers)> {
     let ordered = plan.nodes_in_place();
     let mut numbering = match trained {
         // State that is taken over may have places: rows of this run come behind those.
@@ -56,15 +56,16 @@ pub(super) fn numbered(
     let mut numbered = Vec::with_capacity(splits.len());
     for (index, splits) in layout.sources.iter().zip(splits) {
         let node = &plan.nodes[*index];
-        let rules = Rules {
-            id: &node.id,
-            ordered: ordered[*index],
-        };
         if let Work::Source(source) = &node.work {
+            let rules = Rules {
+                id: &node.id,
+                ordered: ordered[*index],
+                grows: source.grows(),
+            };
             numbered.push(numbering.splits(source.as_ref(), splits, &rules)?);
         }
     }
-    Ok(numbered)
+    Ok((numbered, numbering.further()))
 }
 
 /// What an earlier run knew of the time, which new rows must not be behind.

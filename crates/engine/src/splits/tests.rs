@@ -57,6 +57,7 @@ fn earlier(files: &Files) -> Facts {
         numbers: Room { from: 3, until: 40 },
         ended: false,
         watermark: BEGINNING,
+        arriving: None,
     };
     Facts {
         sources: [("rows".to_string(), source)].into(),
@@ -69,9 +70,22 @@ fn now(facts: &Facts, files: &[(&'static str, &'static str)], ordered: bool) -> 
     let rules = Rules {
         id: "rows",
         ordered,
+        grows: false,
     };
     let all = files.splits()?;
     Numbering::behind(Some(facts)).splits(&files, all, &rules)
+}
+
+/// The same of a source that grows, where order counts.
+fn watched(facts: Option<&Facts>, files: &[(&'static str, &'static str)]) -> Result<Splits> {
+    let files = Files(files.to_vec());
+    let rules = Rules {
+        id: "rows",
+        ordered: true,
+        grows: true,
+    };
+    let all = files.splits()?;
+    Numbering::behind(facts).splits(&files, all, &rules)
 }
 
 #[test]
@@ -161,6 +175,7 @@ fn splits_stay_where_they_are_among_those_of_other_sources() {
     let rules = Rules {
         id: "rows",
         ordered: true,
+        grows: false,
     };
     let numbers = |earlier: Option<&Facts>, counts: [usize; 2]| -> [Splits; 2] {
         let mut numbering = Numbering::behind(earlier);
@@ -192,6 +207,7 @@ fn splits_stay_where_they_are_among_those_of_other_sources() {
             numbers: first[at].room,
             ended: false,
             watermark: BEGINNING,
+            arriving: None,
         }
     };
     for begun in [1, 9] {
@@ -215,10 +231,71 @@ fn splits_stay_where_they_are_among_those_of_other_sources() {
 
 #[test]
 fn there_is_room_for_more_files_of_each_source() {
-    let large = Room::of(300_000, 0);
+    let large = Room::of(300_000, 0, false);
     assert_eq!((large.from, large.until), (0, 300_000));
-    let small = Room::of(3, large.until);
+    let small = Room::of(3, large.until, false);
     assert_eq!(u64::from(small.until - small.from), ROOM);
-    let last = Room::of(5, (Place::MAX_SPLITS - 3) as u32);
+    let grows = Room::of(3, 0, true);
+    assert_eq!(u64::from(grows.until), Place::MAX_SPLITS / 4);
+    let last = Room::of(5, (Place::MAX_SPLITS - 3) as u32, false);
     assert_eq!(last.until - last.from, 5, "which is told when it is read");
+}
+
+#[test]
+fn splits_that_come_are_in_the_order_in_which_they_came() {
+    let first = watched(None, &[("b", "1."), ("d", "2.")]).expect("begins");
+    let arriving = first.arriving.expect("it grows");
+    assert_eq!((arriving.from, first.arrived()), (2, vec![]));
+    // Numbers 3 and 4 came before 5, which was not begun.
+    let mut before = earlier(&Files(vec![("b", "1."), ("d", "2."), ("a", "3.")]));
+    for source in before.sources.values_mut() {
+        source.arriving = Some(Arriving {
+            from: 5,
+            next: 5,
+            ..arriving
+        });
+        let last = source.splits.get_mut("a").expect("it is there");
+        (last.waits, last.whole) = (true, false);
+    }
+    let files = [("a", "3."), ("b", "1."), ("c", ""), ("d", "2.")];
+    let splits = watched(Some(&before), &files).expect("goes on");
+    assert_eq!(splits.numbers, [5, 3, 6, 4]);
+    assert_eq!(splits.in_order(), [1, 3, 0, 2]);
+    assert_eq!(splits.arrived(), [0, 2]);
+    assert_eq!(splits.new, [].into());
+    // So they are when nobody waits for others any more.
+    let splits = now(&before, &files, true).expect("goes on");
+    assert_eq!((splits.numbers[0], splits.arrived()), (5, vec![0, 2]));
+    let grown = [("a", "3."), ("b", "1.2."), ("d", "2.")];
+    let error = watched(Some(&before), &grown).expect_err("refused");
+    assert!(error.to_string().contains("`b` has grown, and `d`"));
+    let grown = [("a", "3."), ("b", "1."), ("d", "2.3.")];
+    let splits = watched(Some(&before), &grown).expect("goes on");
+    assert_eq!(splits.new, [4].into());
+}
+
+#[test]
+fn of_a_source_that_grows_what_was_read_may_go() {
+    let mut before = earlier(&Files(vec![("a", "1."), ("b", "2.")]));
+    let mut newest = Newest::default();
+    newest.see(&[7], &Default::default());
+    for source in before.sources.values_mut() {
+        source.splits.get_mut("b").expect("it is there").newest = newest;
+    }
+    let splits = watched(Some(&before), &[("a", "1.")]).expect("goes on");
+    let arriving = splits.arriving.expect("it grows");
+    assert_eq!((arriving.gone, arriving.next), (newest, 5));
+    // Its number is not given again, and its time is not forgotten.
+    let mut later = earlier(&Files(vec![("a", "1.")]));
+    for source in later.sources.values_mut() {
+        source.arriving = Some(arriving);
+    }
+    let splits = watched(Some(&later), &[("a", "1."), ("c", "")]).expect("goes on");
+    assert_eq!(splits.numbers, [3, 5]);
+    assert_eq!(splits.arriving.expect("it grows").gone, newest);
+    for source in before.sources.values_mut() {
+        source.splits.get_mut("b").expect("it is there").whole = false;
+    }
+    let error = watched(Some(&before), &[("a", "1.")]).expect_err("refused");
+    assert!(error.to_string().contains("`b` was read, and is not there"));
 }

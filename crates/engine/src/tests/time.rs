@@ -7,8 +7,8 @@ use dataflow_core::{TimeRule, Times};
 
 use super::*;
 
-const SIZE: i64 = 100;
-const RULE: TimeRule = TimeRule {
+pub(super) const SIZE: i64 = 100;
+pub(super) const RULE: TimeRule = TimeRule {
     lateness: 30,
     max_future_skew: None,
     idle: None,
@@ -31,13 +31,18 @@ impl Timed {
         })
     }
 
+    /// The numbers of a split and their times.
+    pub(super) fn of(&self, split: usize) -> impl Iterator<Item = (i64, i64)> {
+        let numbers = self.numbers.start(split)..self.numbers.start(split + 1);
+        numbers.map(|x| (x, (self.time)(x)))
+    }
+
     /// Each number, its time and whether it is late, in the order of the splits.
     fn judged(&self) -> Vec<(i64, i64, bool)> {
         let mut all = Vec::new();
-        for (split, rows) in self.numbers.splits.iter().enumerate() {
+        for split in 0..self.numbers.splits.len() {
             let mut newest: Option<i64> = None;
-            for x in (0..*rows as i64).map(|row| self.numbers.start(split) + row) {
-                let time = (self.time)(x);
+            for (x, time) in self.of(split) {
                 let late =
                     newest.is_some_and(|newest| end_of(time, SIZE) <= newest - RULE.lateness);
                 all.push((x, time, late));
@@ -94,12 +99,12 @@ impl Reader for TimedReader {
     }
 }
 
-fn end_of(time: i64, size: i64) -> i64 {
+pub(super) fn end_of(time: i64, size: i64) -> i64 {
     (time.div_euclid(size) + 1) * size
 }
 
 /// Leaves late rows out and counts them; routes the others by their windows.
-fn assign(size: i64, late: Arc<AtomicU64>) -> StagePlan {
+pub(super) fn assign(size: i64, late: Arc<AtomicU64>) -> StagePlan {
     StagePlan {
         emits: Emits::Unordered,
         ..each(move |batch, out| {
@@ -116,7 +121,7 @@ fn assign(size: i64, late: Arc<AtomicU64>) -> StagePlan {
 }
 
 /// Sums the numbers of each window; a window leaves when the watermark has reached its end.
-struct SumByWindow {
+pub(super) struct SumByWindow {
     size: i64,
     open: BTreeMap<i64, i64>,
     closed: VecDeque<(i64, i64)>,
@@ -125,7 +130,7 @@ struct SumByWindow {
 }
 
 impl SumByWindow {
-    fn plan(size: i64, most_open: Arc<AtomicUsize>) -> StagePlan {
+    pub(super) fn plan(size: i64, most_open: Arc<AtomicUsize>) -> StagePlan {
         StagePlan {
             route: Route::Keyed,
             emits: Emits::SortedAtEnd,

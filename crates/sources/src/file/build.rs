@@ -8,7 +8,7 @@ use dataflow_core::component::SourceConfig;
 use dataflow_core::error::Fault;
 use dataflow_core::{Check, Error, Problems, Source, StandardInput, Wanted};
 
-use super::columns::{self, Strict};
+use super::columns::{self, Seen, Strict, Whose};
 use super::inputs::{Inputs, has_value};
 use super::read::{Entry, Everything, FileSource};
 use super::{FileConfig, Matching, Paths, hive, text};
@@ -77,11 +77,18 @@ impl FileConfig {
     }
 
     fn everything(&self, mut inputs: Inputs, check: &mut Check<'_>) -> Option<Everything> {
-        let seen = if self.is_told() {
-            self.told()
-        } else {
-            self.inspect(&mut inputs, check)?
-        };
+        let mut told = self.is_told();
+        let mut seen = Vec::new();
+        if self.is_awaited(inputs.entries.len()) {
+            self.check_awaited(check)?;
+            told = true;
+        } else if !told {
+            seen = self.inspect(&mut inputs, check)?;
+            told = self.watch.value && self.declares(&seen);
+        }
+        if told {
+            seen = self.told();
+        }
         let tells = |at: usize, column: &str| {
             let path = &seen[at].file;
             let entry = inputs.entries.iter().find(|e| e.file.path == *path);
@@ -114,21 +121,11 @@ impl FileConfig {
         let taken = columns.iter().chain(&folders);
         let taken: Vec<&str> = taken.map(|f| f.name().as_str()).collect();
         self.check_added(&taken, check)?;
-        let optional = |name: &str| self.columns.get(name).is_some_and(|d| d.optional);
-        let strict = match (self.schema, seen.first()) {
-            (_, Some(_)) if self.is_told() => Some(Strict {
-                columns: with_optional(&columns, &optional),
-                first: None,
-            }),
-            (Matching::Strict, Some(first)) => Some(Strict {
-                columns: with_optional(&columns, &optional),
-                first: Some(Arc::clone(&first.file)),
-            }),
-            _ => None,
-        };
+        let strict = self.strict(&columns, told, seen.first());
         Some(Everything {
-            entries: inputs.entries,
+            entries: inputs.entries.into_iter().map(Arc::new).collect(),
             kinds: inputs.kinds,
+            watched: inputs.watched,
             columns: Arc::new(Schema::new(columns)),
             folders,
             file_column: self.file_column.as_ref().map(|c| c.value.clone()),
@@ -137,6 +134,24 @@ impl FileConfig {
             strict,
             rate: self.rate,
             notes: inputs.notes,
+        })
+    }
+
+    /// The columns that all files must have, if they must. Where more files land, those are no others than at the start.
+    fn strict(&self, columns: &[Field], told: bool, first: Option<&Seen>) -> Option<Strict> {
+        let watched = self.watch.value;
+        let whose = match (self.schema, first?) {
+            _ if told => Whose::Declared,
+            (Matching::Strict, first) => Whose::File(Arc::clone(&first.file)),
+            (Matching::Union, _) if watched => Whose::Start,
+            (Matching::Union, _) => return None,
+        };
+        let union = watched && self.schema == Matching::Union;
+        let declared = |name: &str| self.columns.get(name).is_some_and(|d| d.optional);
+        Some(Strict {
+            columns: with_optional(columns, &|name| union || declared(name)),
+            whose,
+            others: !watched && told,
         })
     }
 

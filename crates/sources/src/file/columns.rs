@@ -177,12 +177,25 @@ pub(super) fn absent(
     }
 }
 
-/// In strict mode all files have the columns of the first one.
+/// Where the columns come from that all files have.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Whose {
+    /// From this file, the first.
+    File(Arc<str>),
+    /// They were declared.
+    Declared,
+    /// From all files that there were at the start.
+    Start,
+}
+
+/// The columns that all files have.
 pub(super) struct Strict {
     /// The columns and whether a file may do without them.
     pub(super) columns: Vec<(String, bool)>,
-    /// The file that they were read from; none if they were declared, and others are left out.
-    pub(super) first: Option<Arc<str>>,
+    /// Where they come from.
+    pub(super) whose: Whose,
+    /// Whether others are left out, rather than refused.
+    pub(super) others: bool,
 }
 
 impl Strict {
@@ -192,13 +205,10 @@ impl Strict {
             !optional && !may_leave_out && found.field_with_name(name).is_err()
         });
         if let Some((name, _)) = missing.next() {
-            let whose = match &self.first {
-                Some(first) => format!("which {first} has"),
-                None => "which is declared".to_string(),
-            };
-            let union = match &self.first {
-                Some(_) => "`schema = \"union\"` or ",
-                None => "",
+            let (whose, union) = match &self.whose {
+                Whose::File(first) => (format!("which {first} has"), "`schema = \"union\"` or "),
+                Whose::Declared => ("which is declared".to_string(), ""),
+                Whose::Start => ("which the files at the start had".to_string(), ""),
             };
             return Err(Error::data(format!("there is no column `{name}`, {whose}"))
                 .file(file)
@@ -206,20 +216,32 @@ impl Strict {
                     "to read it as null there, set {union}`columns.{name} = {{ optional = true }}`"
                 )));
         }
-        let Some(first) = &self.first else {
+        if self.others {
+            return Ok(());
+        }
+        let known = |field: &&FieldRef| self.columns.iter().any(|(name, _)| name == field.name());
+        let Some(field) = found.fields().iter().find(|field| !known(field)) else {
             return Ok(());
         };
-        let known = |field: &&FieldRef| self.columns.iter().any(|(name, _)| name == field.name());
-        match found.fields().iter().find(|field| !known(field)) {
-            None => Ok(()),
-            Some(field) => Err(Error::data(format!(
-                "there is a column `{}`, which {} does not have",
-                field.name(),
-                first
-            ))
-            .file(file)
-            .help("to read the columns of all files, set `schema = \"union\"`")),
-        }
+        let (whose, help) = match &self.whose {
+            Whose::File(first) => (
+                format!("which {first} does not have"),
+                "to read the columns of all files, set `schema = \"union\"`".to_string(),
+            ),
+            Whose::Declared => (
+                "which is not declared".to_string(),
+                format!(
+                    "declare it: `columns.{} = {{ type = ..., optional = true }}`",
+                    field.name()
+                ),
+            ),
+            Whose::Start => (
+                "which no file had when the run began".to_string(),
+                "start the run again: it finds the columns of all files that are there".to_string(),
+            ),
+        };
+        let what = format!("there is a column `{}`, {whose}", field.name());
+        Err(Error::data(what).file(file).help(help))
     }
 }
 

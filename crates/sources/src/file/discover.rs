@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Component, Path, PathBuf};
 
 use dataflow_core::problem::did_you_mean;
-use globset::{Glob, GlobBuilder, GlobSet, GlobSetBuilder};
+use globset::{Glob, GlobBuilder, GlobMatcher, GlobSet, GlobSetBuilder};
 use walkdir::{DirEntry, WalkDir};
 
 /// What is wrong with a path and what to do.
@@ -20,6 +20,8 @@ pub(super) struct Found {
     pub(super) files: BTreeMap<String, u64>,
     /// Files of folders that were left out since nothing says what they hold.
     pub(super) unknown: Vec<String>,
+    /// Whether there need not be any.
+    pub(super) may_be_none: bool,
 }
 
 /// What is left out.
@@ -110,7 +112,7 @@ impl Found {
                 self.unknown.push(name);
             }
         })?;
-        if self.files.len() > files {
+        if self.files.len() > files || self.may_be_none {
             return Ok(());
         }
         match self.unknown.get(unknown) {
@@ -126,24 +128,13 @@ impl Found {
     }
 
     fn matches(&mut self, pattern: &str, exclude: &Exclude) -> Result<(), Wrong> {
-        let (base, rest) = base_of(pattern);
-        let matcher = glob(rest)?.compile_matcher();
-        let start = Path::new(if base.is_empty() { "." } else { base });
-        if let Err(error) = std::fs::metadata(start) {
-            return Err(unreadable(&start.to_string_lossy(), &error));
-        }
-        let hidden = rest.split('/').any(is_hidden);
+        let root = Root::of_glob(pattern)?;
         let before = self.files.len();
         let mut folders = false;
         let mut keep = |name: String, bytes: Option<u64>| {
-            let relative = match base {
-                "" => name.strip_prefix("./").unwrap_or(&name),
-                base => name[base.len()..].trim_start_matches('/'),
-            };
-            if !matcher.is_match(relative) {
+            let Some(shown) = root.matching(&name) else {
                 return;
-            }
-            let shown = if base.is_empty() { relative } else { &name };
+            };
             match bytes {
                 Some(bytes) => {
                     self.files.insert(shown.to_string(), bytes);
@@ -151,8 +142,8 @@ impl Found {
                 None => folders = true,
             }
         };
-        walk_all(start, exclude, hidden, &mut keep)?;
-        if self.files.len() > before {
+        walk_all(&root.start, exclude, root.hidden, &mut keep)?;
+        if self.files.len() > before || self.may_be_none {
             return Ok(());
         }
         let help = if folders {
@@ -161,6 +152,86 @@ impl Found {
             "`*` stays within a folder, `**/` goes through all below it".to_string()
         };
         Err(wrong(format!("no file matches `{pattern}`"), help))
+    }
+}
+
+/// A folder in which files are looked for.
+pub(super) struct Root {
+    /// Where to begin.
+    pub(super) start: PathBuf,
+    /// The folders of a glob in front of its first wildcard; empty if names are shown without the folder.
+    base: String,
+    /// What of it is wanted; none for all files that hold something known.
+    only: Option<GlobMatcher>,
+    /// Whether hidden names are meant, too.
+    hidden: bool,
+    /// Whether the folders in it are looked at.
+    pub(super) deep: bool,
+}
+
+impl Root {
+    /// What a path means if it is a folder or a glob; none if it is a file.
+    pub(super) fn of(path: &str) -> Result<Option<Self>, Wrong> {
+        match std::fs::metadata(path) {
+            Ok(found) if found.is_dir() => Ok(Some(Self {
+                start: PathBuf::from(path),
+                base: path.to_string(),
+                only: None,
+                hidden: false,
+                deep: true,
+            })),
+            Ok(_) => Ok(None),
+            Err(_) if path.contains(WILDCARDS) => Self::of_glob(path).map(Some),
+            Err(error) => Err(unreadable(path, &error)),
+        }
+    }
+
+    fn of_glob(pattern: &str) -> Result<Self, Wrong> {
+        let (base, rest) = base_of(pattern);
+        let matcher = glob(rest)?.compile_matcher();
+        let start = Path::new(if base.is_empty() { "." } else { base });
+        if let Err(error) = std::fs::metadata(start) {
+            return Err(unreadable(&start.to_string_lossy(), &error));
+        }
+        Ok(Self {
+            start: start.to_path_buf(),
+            base: base.to_string(),
+            only: Some(matcher),
+            hidden: rest.split('/').any(is_hidden),
+            deep: rest.contains('/'),
+        })
+    }
+
+    /// How a path that was found in the folder is shown, if it is matched.
+    fn matching<'a>(&self, name: &'a str) -> Option<&'a str> {
+        let Some(matcher) = &self.only else {
+            return Some(name);
+        };
+        let relative = match self.base.as_str() {
+            "" => name.strip_prefix("./").unwrap_or(name),
+            base => name[base.len()..].trim_start_matches('/'),
+        };
+        let shown = if self.base.is_empty() { relative } else { name };
+        matcher.is_match(relative).then_some(shown)
+    }
+
+    /// How a file at a path below the folder is shown, if a look through the folder would find it.
+    pub(super) fn wants(
+        &self,
+        below: &Path,
+        exclude: &Exclude,
+        known: &dyn Fn(&str) -> bool,
+    ) -> Option<String> {
+        let mut path = self.start.clone();
+        for part in below.components() {
+            path.push(part);
+            let name = part.as_os_str().to_string_lossy();
+            if (!self.hidden && is_hidden(&name)) || exclude.excludes(&self.start, &path) {
+                return None;
+            }
+        }
+        let shown = self.matching(path.to_str()?)?;
+        (self.only.is_some() || known(shown)).then(|| shown.to_string())
     }
 }
 
@@ -343,6 +414,49 @@ mod tests {
                 expected,
                 "{path}"
             );
+        }
+    }
+
+    #[test]
+    fn a_file_is_wanted_if_a_look_would_find_it() {
+        let root = tree();
+        let known = |name: &str| name.ends_with(".csv");
+        let all = [
+            "b.csv",
+            "a/z.csv",
+            "a/deep/x.csv",
+            "a/deep/x.txt",
+            "a/.hidden.csv",
+            "_temporary/y.csv",
+            "year=2025/c.csv",
+        ];
+        for path in [
+            "",
+            "*.csv",
+            "**/*.csv",
+            "a/**/x.*",
+            "_temporary/*",
+            "*/*.csv",
+        ] {
+            for exclude in [&[][..], &["deep"], &["a/*.csv", "year=*"]] {
+                let exclude = Exclude::new(exclude.iter().copied()).expect("globs");
+                let full = root.path().join(path).display().to_string();
+                let folder = Root::of(&full).expect("is there").expect("no file");
+                let mut listed = Found {
+                    may_be_none: true,
+                    ..Found::default()
+                };
+                listed.add(&full, &exclude, &known).expect("readable");
+                let below = |name: &&str| {
+                    let path = root.path().join(name);
+                    let below = path.strip_prefix(&folder.start).ok()?;
+                    folder.wants(below, &exclude, &known)
+                };
+                let mut wanted: Vec<String> = all.iter().filter_map(below).collect();
+                wanted.sort();
+                let listed: Vec<String> = listed.files.into_keys().collect();
+                assert_eq!(wanted, listed, "{path}");
+            }
         }
     }
 

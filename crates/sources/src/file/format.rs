@@ -66,6 +66,11 @@ impl FormatConfig {
         })
     }
 
+    /// All of them with their defaults.
+    pub(super) fn all() -> impl Iterator<Item = Self> {
+        NAMES.into_iter().filter_map(Self::named)
+    }
+
     /// The format that a file's extension promises; a compression's extension may follow it.
     pub fn of_extension(path: &str) -> Option<Self> {
         let lower = path.to_ascii_lowercase();

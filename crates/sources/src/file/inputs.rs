@@ -10,12 +10,14 @@ use dataflow_formats::{InputFile, ReadFormat, Request};
 use super::columns::Seen;
 use super::discover::{Exclude, Found};
 use super::read::{self, Entry, Kind};
+use super::watched::Watched;
 use super::{FileConfig, FormatConfig, Matching, Paths, SampleConfig};
 
 /// The files and their formats.
 pub(super) struct Inputs {
     pub(super) entries: Vec<Entry>,
     pub(super) kinds: Vec<Kind>,
+    pub(super) watched: Option<Watched>,
     pub(super) notes: Vec<String>,
 }
 
@@ -33,6 +35,7 @@ impl FileConfig {
             }],
             Paths::Many(paths) => paths.clone(),
         };
+        self.check_watch(&paths, check)?;
         match (&self.sample, paths.is_empty()) {
             (Some(sample), true) => self.sampled(sample, check),
             (None, true) => {
@@ -127,6 +130,7 @@ impl FileConfig {
                 is_text: false,
                 may_leave_out: false,
             }],
+            watched: None,
             notes: vec![format!("{title}, since `path` is empty")],
         })
     }
@@ -159,7 +163,9 @@ impl FileConfig {
         if check.problems.any_error() && entries.is_empty() {
             return None;
         }
-        let kinds: Vec<Kind> = kinds
+        let formats = self.with_landing(kinds);
+        let watched = self.watched(paths, &formats, check);
+        let kinds: Vec<Kind> = formats
             .iter()
             .map(|format| Kind {
                 name: format.name().to_string(),
@@ -173,6 +179,7 @@ impl FileConfig {
             notes: vec![read::summary(&entries, &kinds)],
             entries,
             kinds,
+            watched,
         })
     }
 
@@ -214,7 +221,10 @@ impl FileConfig {
         };
         let known =
             |name: &str| self.format.is_some() || FormatConfig::of_extension(name).is_some();
-        let mut found = Found::default();
+        let mut found = Found {
+            may_be_none: self.watch.value,
+            ..Found::default()
+        };
         let mut fine = true;
         for path in paths {
             if let Err((message, help)) = found.add(path, &exclude, &known) {

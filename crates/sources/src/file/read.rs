@@ -1,17 +1,18 @@
 //! The `file` source at work: its files in order, which of them are read, and how far.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use arrow_schema::{DataType, Field, FieldRef, Schema, SchemaRef};
 use dataflow_core::source::{Comparison, Head, Operator};
 use dataflow_core::transform::Port;
 use dataflow_core::units::{Bytes, Rate};
-use dataflow_core::{Cutter, Error, Place, Reader, Result, Source, Split, Wanted};
+use dataflow_core::{Arrivals, Cutter, Error, Place, Reader, Result, Source, Split, Wanted};
 use dataflow_formats::{DECLARED, InputFile, ReadFormat, Reading, Request};
 
-use super::columns::Strict;
+use super::columns::{Strict, Whose};
 use super::hive;
 use super::reader::{FileCutter, FileReader};
+use super::watched::{Landings, Watched};
 
 /// A file of the source.
 #[derive(Clone, Debug)]
@@ -39,8 +40,10 @@ pub(super) struct Kind {
 
 /// All that a source can read.
 pub(super) struct Everything {
-    pub(super) entries: Vec<Entry>,
+    pub(super) entries: Vec<Arc<Entry>>,
     pub(super) kinds: Vec<Kind>,
+    /// Where files land while others are read.
+    pub(super) watched: Option<Watched>,
     /// The columns that are read from files.
     pub(super) columns: SchemaRef,
     /// The columns of `key=value` folders.
@@ -95,6 +98,12 @@ impl Everything {
         Some((self.folders[at].clone(), entry.folders[at].as_deref()))
     }
 
+    /// Whether some file of this format is there, or none is and this is the one that they will have.
+    fn is_used(&self, kind: usize) -> bool {
+        let only = self.entries.is_empty() && self.kinds.len() == 1;
+        only || self.entries.iter().any(|entry| entry.format == kind)
+    }
+
     /// Whether a file can have rows that satisfy all comparisons.
     fn may_match(&self, entry: &Entry, predicate: &[Comparison]) -> bool {
         predicate.iter().all(|comparison| {
@@ -109,6 +118,10 @@ pub(super) struct Inner {
     all: Arc<Everything>,
     /// The files that are read, as indices.
     files: Vec<usize>,
+    /// The files behind those, which have landed since.
+    landed: RwLock<Vec<Arc<Entry>>>,
+    /// What rows must satisfy that files may be left out by.
+    skipping: Vec<Comparison>,
     readings: Vec<Result<Arc<dyn Reading>>>,
     /// Where its columns come from.
     pub(super) outputs: Vec<Origin>,
@@ -151,6 +164,8 @@ impl FileSource {
             ports: [Port::main(Arc::clone(&schema))],
             inner: Arc::new(Inner {
                 files,
+                landed: RwLock::default(),
+                skipping: predicate,
                 readings: readings.collect(),
                 outputs: dense(outputs),
                 schema,
@@ -164,7 +179,9 @@ impl FileSource {
 
     /// What makes it impossible to read, if anything.
     pub(super) fn failure(&self) -> Option<&Error> {
-        self.inner.readings.iter().find_map(|r| r.as_ref().err())
+        let used = |kind: &usize| self.inner.all.is_used(*kind);
+        let mut used = (0..self.inner.readings.len()).filter(used);
+        used.find_map(|kind| self.inner.readings[kind].as_ref().err())
     }
 }
 
@@ -211,11 +228,41 @@ fn dense(outputs: Vec<Origin>) -> Vec<Origin> {
 }
 
 impl Inner {
-    pub(super) fn entry(&self, split: usize) -> Result<&Entry> {
-        self.files
-            .get(split)
-            .map(|&at| &self.all.entries[at])
-            .ok_or_else(|| Error::internal(format!("there is no split {split}")))
+    pub(super) fn entry(&self, split: usize) -> Result<Arc<Entry>> {
+        let entry = match self.files.get(split) {
+            Some(&at) => Some(Arc::clone(&self.all.entries[at])),
+            None => {
+                let landed = self.landed.read().unwrap_or_else(PoisonError::into_inner);
+                landed.get(split - self.files.len()).cloned()
+            }
+        };
+        entry.ok_or_else(|| Error::internal(format!("there is no split {split}")))
+    }
+
+    /// Takes in a file that has landed, unless none of its rows are wanted.
+    pub(super) fn take_in(&self, file: InputFile) -> Result<Option<Split>> {
+        let Some(watched) = &self.all.watched else {
+            return Ok(None);
+        };
+        let entry = watched.entry(file, &self.all.folders)?;
+        if !self.all.may_match(&entry, &self.skipping) {
+            return Ok(None);
+        }
+        let split = split_of(&entry);
+        let mut landed = self.landed.write().unwrap_or_else(PoisonError::into_inner);
+        landed.push(Arc::new(entry));
+        Ok(Some(split))
+    }
+
+    /// All files that were found, whether or not they are read.
+    pub(super) fn found(&self) -> impl Iterator<Item = &InputFile> {
+        self.all.entries.iter().map(|entry| &entry.file)
+    }
+
+    /// Where files land, and the id of the source.
+    pub(super) fn watched(&self) -> Option<&Watched> {
+        // Whoever wants the first so many rows wants them of what there is.
+        self.all.watched.as_ref().filter(|_| self.rows.is_none())
     }
 
     pub(super) fn reading(&self, entry: &Entry) -> Result<&Arc<dyn Reading>> {
@@ -223,15 +270,14 @@ impl Inner {
     }
 
     /// Cuts a file, after a look at its columns where all files must have the same.
-    fn open(&self, split: usize, first: Place) -> Result<Option<Box<dyn Cutter>>> {
-        let entry = self.entry(split)?;
+    fn open(&self, entry: &Entry, split: usize, first: Place) -> Result<Option<Box<dyn Cutter>>> {
         let kind = &self.all.kinds[entry.format];
         if kind.is_text && entry.file.bytes == Some(0) {
             return Ok(None);
         }
         if let Some(strict) = &self.all.strict
-            && strict.first.as_ref() != Some(&entry.file.path)
-            && !(strict.first.is_none() && kind.may_leave_out)
+            && !matches!(&strict.whose, Whose::File(first) if *first == entry.file.path)
+            && !(strict.others && kind.may_leave_out)
         {
             let found = kind.names.inspect(&entry.file)?;
             // A compressed text file may turn out to be empty.
@@ -244,8 +290,9 @@ impl Inner {
     }
 
     fn cutter(&self, split: usize, first: Place) -> Result<Option<Box<dyn Cutter>>> {
-        let path = &self.entry(split)?.file.path;
-        self.open(split, first).map_err(|e| e.file(&**path))
+        let entry = self.entry(split)?;
+        let opened = self.open(&entry, split, first);
+        opened.map_err(|e| e.file(&*entry.file.path))
     }
 
     /// How many rows of a file are among the first so many of all. It depends on the files before it, whose rows are
@@ -286,7 +333,16 @@ impl Inner {
     }
 }
 
-fn uncounted(entry: Result<&Entry>) -> Error {
+/// A file as others know it.
+fn split_of(entry: &Entry) -> Split {
+    Split {
+        name: Arc::clone(&entry.file.path),
+        bytes: entry.file.bytes,
+        rows: entry.rows,
+    }
+}
+
+fn uncounted(entry: Result<Arc<Entry>>) -> Error {
     let error = Error::internal("the rows of a piece were not counted");
     match entry {
         Ok(entry) => error.file(&*entry.file.path),
@@ -305,12 +361,19 @@ impl Source for FileSource {
 
     fn splits(&self) -> Result<Vec<Split>> {
         let entries = self.inner.files.iter().map(|&i| &self.inner.all.entries[i]);
-        let split = |entry: &Entry| Split {
-            name: Arc::clone(&entry.file.path),
-            bytes: entry.file.bytes,
-            rows: entry.rows,
+        Ok(entries.map(|entry| split_of(entry)).collect())
+    }
+
+    fn grows(&self) -> bool {
+        self.inner.watched().is_some()
+    }
+
+    fn arrivals(&self) -> Result<Option<Box<dyn Arrivals>>> {
+        let Some(watched) = self.inner.watched() else {
+            return Ok(None);
         };
-        Ok(entries.map(split).collect())
+        let watcher = watched.watcher(self.inner.found())?;
+        Ok(Some(Box::new(Landings::new(&self.inner, watcher))))
     }
 
     fn cutter(&self, split: usize, first: Place) -> Result<Box<dyn Cutter>> {
@@ -344,12 +407,13 @@ impl Source for FileSource {
         if inner.all.columns.field_with_name(column).is_err() {
             return Ok(None);
         }
-        let least = inner.reading(entry)?.minimum(&entry.file, column);
+        let least = inner.reading(&entry)?.minimum(&entry.file, column);
         least.map_err(|e| e.file(&*entry.file.path))
     }
 
     fn head(&self, split: usize, most: u64) -> Result<Option<Head>> {
-        let file = &self.inner.entry(split)?.file;
+        let entry = self.inner.entry(split)?;
+        let file = &entry.file;
         match file.bytes {
             Some(_) => Ok(Some(Head::of(&file.first_bytes(most)?))),
             None => Ok(None),
@@ -371,6 +435,9 @@ impl Source for FileSource {
                 "leaves out, where the file can tell, what fails {}",
                 shown(comparison)
             ));
+        }
+        if inner.watched().is_some() {
+            lines.push("goes on with files that land while it reads".to_string());
         }
         if let Some(rate) = all.rate {
             lines.push(format!("hands out {rate} at most"));
@@ -401,9 +468,14 @@ fn shown(comparison: &Comparison) -> String {
 
 /// How many files of which format, and how many bytes.
 pub(super) fn summary(entries: &[Entry], kinds: &[Kind]) -> String {
+    if entries.is_empty() {
+        return "no file yet".to_string();
+    }
+    let there = |at: &usize| entries.iter().any(|entry| entry.format == *at);
     let formats: Vec<String> = kinds
         .iter()
         .enumerate()
+        .filter(|(at, _)| there(at))
         .map(|(at, kind)| {
             let many = entries.iter().filter(|e| e.format == at).count();
             let files = if many == 1 { "file" } else { "files" };

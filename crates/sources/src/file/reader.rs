@@ -98,7 +98,7 @@ impl FileReader {
         let entry = source.entry(split)?;
         let reader = match self.readers.entry(entry.format) {
             Slot::Occupied(known) => known.into_mut(),
-            Slot::Vacant(new) => new.insert(source.reading(entry)?.reader()),
+            Slot::Vacant(new) => new.insert(source.reading(&entry)?.reader()),
         };
         reader.open(&entry.file, piece)
     }

@@ -576,6 +576,18 @@ fn wrong_settings_are_explained() {
             "standard input cannot be put together with files | read the files in a source of their own",
         ),
         (
+            "path = '-'\nwatch = true",
+            "standard input is no folder to `watch` | leave `watch` out: its rows are read as they come anyway",
+        ),
+        (
+            "path = 'ROOT/a.csv'\nwatch = true",
+            "`ROOT/a.csv` is a file, and no other files land in it | watch its folder, or a glob such as `data/*.csv`",
+        ),
+        (
+            "path = 'ROOT/*.tsv'\nwatch = true\ncolumns.x = { optional = true }",
+            "no file is there yet, so the columns are not known | declare all of them with their types, such as `columns.x = { type = \"float64\" }`, or put a first file there",
+        ),
+        (
             "sample = { preset = 'sensor' }",
             "`sensor` is not known here | did you mean `sensors`?",
         ),
@@ -586,6 +598,104 @@ fn wrong_settings_are_explained() {
     // Offline nothing is looked at, and whoever checks says so.
     let (made, said) = build::<FileConfig>("path = 'nowhere/at/all.csv'", true);
     assert!(made.is_none() && said.is_empty());
+}
+
+/// The rows of files that land in a folder, one after the other, as they are read by a source with these settings.
+fn landed(
+    text: &str,
+    there: &[(&str, &str)],
+    land: &[(&str, &str)],
+) -> Result<Vec<String>, String> {
+    let root = folder(there);
+    let source = source::<FileConfig>(&settings(&root, text));
+    assert!(source.grows());
+    let first = source.splits().expect("listed").len();
+    let mut arrivals = source.arrivals().expect("watches").expect("it grows");
+    let mut reader = source.reader().expect("made");
+    let mut rows = Vec::new();
+    for (at, (name, text)) in land.iter().enumerate() {
+        let whole = root.path().join(".whole");
+        fs::write(&whole, text).expect("written");
+        let path = root.path().join(name);
+        fs::create_dir_all(path.parent().expect("a folder")).expect("made");
+        fs::rename(&whole, path).expect("moved");
+        let said = |error: dataflow_core::Error| shown(&root, &error.to_string());
+        let splits = arrivals.next().map_err(said)?.expect("not ended");
+        assert_eq!(splits.len(), 1);
+        let place = Place::new(0, 0).expect("a place");
+        let mut cutter = source.cutter(first + at, place).map_err(said)?;
+        while let Some(piece) = cutter.next().map_err(said)? {
+            reader.open(piece).map_err(said)?;
+            while let Some(decoded) = reader.next(10).map_err(said)? {
+                rows.extend(
+                    decoded
+                        .batches
+                        .iter()
+                        .flat_map(|(_, batch)| lines(batch.rows())),
+                );
+            }
+        }
+    }
+    Ok(rows.iter().map(|row| shown(&root, row)).collect())
+}
+
+#[test]
+fn files_that_land_are_further_files() {
+    let text = "path = 'ROOT'\nwatch = true\nfile_column = 'file'";
+    let there = [("year=2025/a.csv", "x,y\n1,2\n")];
+    let land = [
+        ("year=2026/b.csv", "y,x\n4,3\n"),
+        ("year=2026/c.jsonl", "{\"x\": 5, \"y\": 6}\n"),
+        ("year=2025/d.csv", ""),
+    ];
+    let rows = landed(text, &there, &land).expect("readable");
+    assert_eq!(
+        rows,
+        [
+            "3 4 2026 ROOT/year=2026/b.csv",
+            "5 6 2026 ROOT/year=2026/c.jsonl"
+        ]
+    );
+    for (name, text_of, words) in [
+        (
+            "e.csv",
+            "x,y\n1,1\n",
+            "it is in no folder `year=...` as other files are (ROOT/e.csv)",
+        ),
+        ("year=now/e.csv", "x,y\n1,1\n", "ROOT/year=now/e.csv"),
+        (
+            "year=2026/e.csv",
+            "x\n1\n",
+            "there is no column `y`, which ROOT/year=2025/a.csv has",
+        ),
+    ] {
+        let error = landed(text, &there, &[(name, text_of)]).expect_err("refused");
+        assert!(error.contains(words), "{error}");
+    }
+}
+
+#[test]
+fn where_no_file_is_there_the_declared_columns_are_read() {
+    let text = "path = 'ROOT/*.csv'\nwatch = true\ncolumns.x = { type = 'int64' }\ncolumns.y = { type = 'text', optional = true }";
+    let land = [("a.csv", "x\n2\n"), ("b.csv", "y,x\nb,3\n")];
+    let rows = landed(text, &[], &land).expect("readable");
+    assert_eq!(rows, ["2 null", "3 b"]);
+    let error = landed(text, &[], &[("a.csv", "y\n1\n")]).expect_err("refused");
+    assert!(
+        error.contains("there is no column `x`, which is declared"),
+        "{error}"
+    );
+}
+
+#[test]
+fn the_first_so_many_rows_are_those_of_what_is_there() {
+    let root = folder(&[("a.csv", "x\n1\n")]);
+    let source = source::<FileConfig>(&settings(&root, "path = 'ROOT'\nwatch = true"));
+    let some = Wanted {
+        rows: Some(10),
+        ..Wanted::default()
+    };
+    assert!(!source.narrow(&some).grows());
 }
 
 #[test]

@@ -9,7 +9,8 @@ use dataflow_core::time::{BELIEVED, Instant, TimeRule};
 use dataflow_core::transform::Port;
 use dataflow_core::units::{Duration, Rate};
 use dataflow_core::{
-    Batch, Cutter, Decoded, Error, Piece, Place, Reader, Result, Source, Split, Times, Wanted,
+    Arrivals, Batch, Cutter, Decoded, Error, Piece, Place, Reader, Result, Source, Split, Times,
+    Wanted,
 };
 use dataflow_expressions::reject_once;
 
@@ -106,6 +107,14 @@ impl Source for Timed {
 
     fn splits(&self) -> Result<Vec<Split>> {
         self.inner.splits()
+    }
+
+    fn grows(&self) -> bool {
+        self.inner.grows()
+    }
+
+    fn arrivals(&self) -> Result<Option<Box<dyn Arrivals>>> {
+        self.inner.arrivals()
     }
 
     fn cutter(&self, split: usize, first: Place) -> Result<Box<dyn Cutter>> {
