@@ -160,9 +160,10 @@ fn between_the_rows_of_a_slow_source_there_is_rest() {
     let running = Running::start(folder.path(), pipeline);
     running.wait_for_rows("out", 1);
     let used = running.watch();
-    // Twenty rows come meanwhile; each wakes the cutter, the desk, a reader and a sink, for half a millisecond together.
+    // Twenty rows come meanwhile; each wakes the cutter, the desk, a reader and a sink, for half a millisecond together, and two where
+    // others keep the caches busy. Looking every millisecond would take some ten times that.
     assert!(
-        used < ALLOWED + 20.0 * 0.0005,
+        used < ALLOWED + 20.0 * 0.002,
         "{used:.4} s of processor time in {WATCHED:?}"
     );
 }
