@@ -103,17 +103,27 @@ pub fn kept(
 ) -> Result<Arc<dyn Spilled>> {
     let length = std::fs::metadata(&path).map(|found| found.len());
     let bytes = length.map_err(|e| Error::io("read a run of a snapshot", path.display(), &e))?;
+    Ok(finished(folder, id, (path, bytes, true), rows))
+}
+
+/// A run in a file of so many bytes, which stays or goes with the last reader.
+fn finished(
+    folder: &Arc<SpillFolder>,
+    id: &str,
+    (path, bytes, kept): (PathBuf, u64, bool),
+    rows: u64,
+) -> Arc<dyn Spilled> {
     folder.used.fetch_add(bytes, Ordering::Relaxed);
-    Ok(Arc::new(Finished {
+    Arc::new(Finished {
         id: id.to_string(),
         file: Arc::new(OnDisk {
             path,
             folder: Arc::clone(folder),
             bytes,
-            kept: AtomicBool::new(true),
+            kept: AtomicBool::new(kept),
         }),
         rows,
-    }))
+    })
 }
 
 /// A run that somebody else has written, copied.
@@ -126,17 +136,7 @@ pub fn copied(
     let path = folder.path()?;
     let bytes = std::fs::copy(from, &path);
     let bytes = bytes.map_err(|e| Error::io("copy a run of a snapshot", from.display(), &e))?;
-    folder.used.fetch_add(bytes, Ordering::Relaxed);
-    Ok(Arc::new(Finished {
-        id: id.to_string(),
-        file: Arc::new(OnDisk {
-            path,
-            folder: Arc::clone(folder),
-            bytes,
-            kept: AtomicBool::new(false),
-        }),
-        rows,
-    }))
+    Ok(finished(folder, id, (path, bytes, false), rows))
 }
 
 /// Makes a folder and takes its lock. Somebody who sweeps at this very moment may come first; then there is another try.
