@@ -30,6 +30,7 @@ fn accepted(name: &str, columns: &[ArrayRef], options: &[Value]) -> Accepted {
     accept(&Call {
         arguments: fields.collect(),
         options: options.collect(),
+        ..Call::default()
     })
     .expect("the call fits")
 }

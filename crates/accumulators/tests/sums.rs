@@ -43,7 +43,12 @@ fn value(text: &str, x: &ArrayRef, y: &ArrayRef) -> f64 {
     };
     let field = Arc::new(Field::new("x", DataType::Float64, true));
     let arguments = columns.iter().map(|_| Arc::clone(&field)).collect();
-    let accepted = accept(&Call { arguments, options }).expect("the call fits");
+    let accepted = accept(&Call {
+        arguments,
+        options,
+        ..Call::default()
+    })
+    .expect("the call fits");
     let mut made = accepted.plan.make();
     made.resize(1);
     let taken = made.update(Groups::One, &columns, &Places::From(Place(0)));

@@ -24,6 +24,7 @@ fn accepted(name: &str, columns: &[ArrayRef]) -> Accepted {
     let call = Call {
         arguments: columns.iter().map(field).collect(),
         options: Vec::new(),
+        ..Call::default()
     };
     accept(&call).expect("the call fits")
 }

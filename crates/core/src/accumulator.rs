@@ -5,6 +5,7 @@ use std::sync::Arc;
 use arrow_array::ArrayRef;
 use arrow_schema::{Field, FieldRef};
 
+use crate::sampling::Sampled;
 use crate::{Places, Result};
 
 /// Which group each row belongs to.
@@ -143,12 +144,15 @@ pub struct Argument {
 }
 
 /// A call as the expression parser found it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Call {
     /// The types of the column arguments, in order; `count(*)` has none.
     pub arguments: Vec<FieldRef>,
     /// Literal and named arguments.
     pub options: Vec<Argument>,
+    /// What is known of the rows as samples of a signal. Where they are numbered, all of them belong to one group, none was left out,
+    /// and `update` is given places that count them.
+    pub sampled: Sampled,
 }
 
 /// What a call's check found wrong: the message, what to do, and which part of the text is meant (the whole call if none).

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use arrow_schema::SchemaRef;
 
+use crate::sampling::{Sampled, Sampling};
 use crate::source::Comparison;
 use crate::{Result, Stage, StageContext};
 
@@ -19,6 +20,8 @@ pub struct Port {
     pub timed: bool,
     /// Whether its rows are early results, which later ones correct: what they are depends on the clock.
     pub provisional: bool,
+    /// How its rows sample a signal, if they do.
+    pub sampling: Option<Sampling>,
 }
 
 impl Port {
@@ -29,6 +32,7 @@ impl Port {
             schema,
             timed: false,
             provisional: false,
+            sampling: None,
         }
     }
 
@@ -39,6 +43,7 @@ impl Port {
             schema,
             timed: false,
             provisional: false,
+            sampling: None,
         }
     }
 
@@ -46,6 +51,13 @@ impl Port {
     #[must_use]
     pub fn provisional(mut self) -> Self {
         self.provisional = true;
+        self
+    }
+
+    /// The same, of rows that sample a signal, or of others.
+    #[must_use]
+    pub fn sampled(mut self, sampling: Option<Sampling>) -> Self {
+        self.sampling = sampling;
         self
     }
 
@@ -68,6 +80,8 @@ pub struct Input {
     pub timed: bool,
     /// Whether some of its rows are early results, or were made of such.
     pub provisional: bool,
+    /// What is known of its rows as samples of a signal.
+    pub sampled: Sampled,
 }
 
 /// Columns that are in use.

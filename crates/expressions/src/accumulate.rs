@@ -8,7 +8,7 @@ use arrow_array::ArrayRef;
 use arrow_schema::{Field, FieldRef, SchemaRef};
 use dataflow_core::accumulator::{Accepted, Argument, Call};
 use dataflow_core::component::{Build, Component};
-use dataflow_core::{Check, Located, Problem};
+use dataflow_core::{Check, Located, Problem, Sampled};
 use sqlparser::ast::{
     DuplicateTreatment, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments,
 };
@@ -41,6 +41,7 @@ pub(crate) struct Calls {
     spelled: Vec<(String, String)>,
     first: usize,
     input: Names,
+    sampled: Sampled,
 }
 
 /// The lines of a `compute` block, checked: what is to be accumulated, and what becomes of it.
@@ -55,10 +56,12 @@ pub struct Computations {
 impl Computations {
     /// Checks the lines (name and expression each) in order; later ones may use the names of earlier ones.
     ///
-    /// Outside of calls, the `keys` and earlier lines may be used; inside (arguments, filters), the columns of `input`.
+    /// Outside of calls, the `keys` and earlier lines may be used; inside (arguments, filters), the columns of `input`. `sampled` tells
+    /// how the rows of each group sample a signal.
     pub fn check(
         lines: &[(Located<String>, Located<String>)],
         input: &SchemaRef,
+        sampled: &Sampled,
         keys: &[FieldRef],
         check: &mut Check<'_>,
     ) -> Option<Computations> {
@@ -77,6 +80,7 @@ impl Computations {
             spelled: Vec::new(),
             first: keys.len() + lines.len(),
             input: Names::columns(input),
+            sampled: sampled.clone(),
         };
         let mut terms = Vec::new();
         let mut fields = Vec::new();
@@ -215,6 +219,10 @@ impl Planner<'_, '_> {
             return None;
         };
         let (input, spelled) = (calls.input.clone(), spelling(name, function));
+        let sampled = match function.filter {
+            Some(_) => calls.sampled.unnumbered(),
+            None => calls.sampled.clone(),
+        };
         if let Some(known) = calls.spelled.iter().position(|other| *other == spelled) {
             return Some(self.call_value(known, at));
         }
@@ -222,7 +230,8 @@ impl Planner<'_, '_> {
         let written = inner.written(name, function, at);
         let filter = function.filter.as_deref().map(|tree| inner.condition(tree));
         let (written, filter) = (written?, filter.map_or(Some(None), |f| f.map(Some))?);
-        let (arguments, call) = self.arranged(name, written, at)?;
+        let (arguments, mut call) = self.arranged(name, written, at)?;
+        call.sampled = sampled;
         let accepted = self.accepted(component, &call, at)?;
         let arguments = self.cast_arguments(arguments, &accepted)?;
         let call = AccumulatorCall {
@@ -369,7 +378,12 @@ impl Planner<'_, '_> {
             Arc::new(Field::new(name, term.data_type.clone(), term.nullable)) as FieldRef
         });
         let arguments = arguments.collect();
-        Some((columns, Call { arguments, options }))
+        let call = Call {
+            arguments,
+            options,
+            ..Call::default()
+        };
+        Some((columns, call))
     }
 
     fn accepted(

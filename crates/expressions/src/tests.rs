@@ -16,7 +16,9 @@ use arrow_schema::{DataType, Field, Schema, SchemaRef};
 use dataflow_core::accumulator::{Accepted, AccumulatorPlan, Call, CallProblem, Reading};
 use dataflow_core::component::{Component, Info};
 use dataflow_core::source::{Comparison, Operator};
-use dataflow_core::{Accumulator, Batch, Check, Located, Place, Places, Problem, Problems, Value};
+use dataflow_core::{
+    Accumulator, Batch, Check, Located, Place, Places, Problem, Problems, Sampled, Value,
+};
 
 use crate::{Computations, Expression, Failure, reject_failed, row_json};
 
@@ -920,7 +922,7 @@ fn computations(lines: &[(&str, &str)]) -> (Option<Computations>, Vec<Problem>) 
         .collect();
     let catalog = catalog();
     with_check(&catalog, |check| {
-        Computations::check(&lines, &schema, &keys, check)
+        Computations::check(&lines, &schema, &Sampled::default(), &keys, check)
     })
 }
 
@@ -1363,7 +1365,7 @@ fn no_text_makes_the_checker_panic() {
         let located = Located::nowhere(text.clone());
         let (found, problems) = with_check(&catalog, |check| {
             let lines = [(Located::nowhere("n".to_string()), located.clone())];
-            let _ = Computations::check(&lines, &schema, &[], check);
+            let _ = Computations::check(&lines, &schema, &Sampled::default(), &[], check);
             Expression::check(&located, &schema, check)
         });
         for problem in &problems {

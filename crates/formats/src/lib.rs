@@ -24,7 +24,7 @@ use std::sync::Arc;
 use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
 use dataflow_core::saved::{Restored, Save};
-use dataflow_core::{Cutter, Decoded, Error, Piece, Place, Result, Wanted};
+use dataflow_core::{Cutter, Decoded, Error, Piece, Place, Result, Sampling, Wanted};
 
 pub use convert::{DICTIONARY_HINT, dictionary, logical, settled};
 pub use text::quoted;
@@ -99,6 +99,8 @@ pub struct Inspected {
     pub schema: SchemaRef,
     /// Its rows, if that is known without reading them.
     pub rows: Option<u64>,
+    /// How its rows sample a signal, if it says so.
+    pub sampling: Option<Sampling>,
 }
 
 /// The key in a requested field's metadata that says that somebody declared its type.

@@ -9,7 +9,7 @@ use dataflow_core::config::Node;
 use dataflow_core::plan::{OnError, Plan, PlanNode, PortIndex, PortRef, Work, envelope};
 use dataflow_core::problem::did_you_mean;
 use dataflow_core::transform::{Input, Port};
-use dataflow_core::{Check, Located, Problem, Problems, StandardInput, Value};
+use dataflow_core::{Check, Located, Problem, Problems, Sampled, StandardInput, Value};
 
 use crate::agree::together;
 use crate::connect::Graph;
@@ -160,6 +160,7 @@ impl Builder<'_> {
         };
         let timed = reads.iter().all(|read| is_timed(built, *read));
         let provisional = reads.iter().any(|read| is_provisional(built, *read));
+        let sampled = self.sampled(&reads, at, built);
         Some((
             reads,
             Input {
@@ -167,8 +168,32 @@ impl Builder<'_> {
                 schema,
                 timed,
                 provisional,
+                sampled,
             },
         ))
+    }
+
+    /// What is known of the rows of these outputs as samples of a signal; several put together are samples no more.
+    fn sampled(&self, reads: &[PortRef], at: usize, built: &[Option<Built>]) -> Sampled {
+        let mut each = reads.iter().map(|read| self.sampled_by(*read, built));
+        match (each.next(), each.next()) {
+            (Some(Sampled::Regular(_)), Some(_)) => Sampled::Lost(self.graph.items[at].id.clone()),
+            (first, _) => first.unwrap_or_default(),
+        }
+    }
+
+    fn sampled_by(&self, read: PortRef, built: &[Option<Built>]) -> Sampled {
+        let (Some(from), PortIndex::Declared(port)) = (&built[read.node], read.port) else {
+            return Sampled::Unknown;
+        };
+        match (from.ports[port].sampling, from.inputs.first()) {
+            (Some(sampling), _) => Sampled::Regular(sampling),
+            (None, Some(input)) => match &input.sampled {
+                Sampled::Regular(_) => Sampled::Lost(self.graph.items[read.node].id.clone()),
+                earlier => earlier.clone(),
+            },
+            (None, None) => Sampled::Unknown,
+        }
     }
 
     fn port(&self, link: &Link, from: &Built) -> Option<PortIndex> {

@@ -6,7 +6,7 @@ use arrow_schema::Schema;
 use dataflow_core::component::{Component, Kind};
 use dataflow_core::config::{Node, Tree};
 use dataflow_core::transform::Input;
-use dataflow_core::{Problem, Problems, Span};
+use dataflow_core::{Problem, Problems, Sampled, Sampling, Span};
 
 use crate::build::Builder;
 
@@ -39,9 +39,10 @@ impl Builder<'_> {
         let nothing = Input {
             from: Vec::new(),
             schema: Arc::new(Schema::empty()),
-            // What needs time is said of the component that should have it.
+            // What needs time or samples is said of the component that should have them.
             timed: true,
             provisional: false,
+            sampled: Sampled::Regular(Sampling::of(1.0)),
         };
         let inputs = match item.kind {
             Kind::Source => Vec::new(),

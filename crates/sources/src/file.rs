@@ -32,6 +32,7 @@ pub use types::ColumnType;
 pub(crate) use types::name_of;
 
 use crate::named::Named;
+use crate::sampling::SamplingConfig;
 use crate::time::TimeConfig;
 
 /// Settings of the `file` source.
@@ -62,6 +63,9 @@ pub struct FileConfig {
     pub watch: Located<bool>,
     /// Rows per second at most, as `"10k/s"`. Default: as fast as they are taken.
     pub rate: Option<Rate>,
+    /// That the rows are samples of a signal, for spectra and filters: `{ rate = 1e6, start = -0.5 }`, so many per second, the first at
+    /// so many seconds. Default: what the files say, else they are not.
+    pub sampling: Option<Located<SamplingConfig>>,
     /// When the rows happened, for windows and for all that goes by event time: `{ column = "timestamp", lateness = "5s" }`.
     /// Default: they have no event time.
     pub time: Option<Located<TimeConfig>>,

@@ -20,6 +20,7 @@ pub use kind::{ColumnConfig, Scalar};
 pub use preset::Preset;
 
 use crate::named::Named;
+use crate::sampling::{SamplingConfig, sampling};
 use crate::time::{TimeConfig, timed};
 use column::{Column, Strange};
 use make::share;
@@ -43,6 +44,9 @@ pub struct GenerateConfig {
     pub rate: Option<Rate>,
     /// Rows that are made strange and labelled, so that a detector can be judged.
     pub anomalies: Option<Located<AnomaliesConfig>>,
+    /// That the rows are samples of a signal, for spectra and filters: `{ rate = 1e6 }`, so many per second. Default: what the preset is,
+    /// else they are not.
+    pub sampling: Option<Located<SamplingConfig>>,
     /// When the rows happened, for windows and for all that goes by event time: `{ column = "timestamp", lateness = "5s" }`.
     /// Default: they have no event time.
     pub time: Option<Located<TimeConfig>>,
@@ -153,9 +157,10 @@ impl GenerateConfig {
             Some(preset) => format!("preset {}, seed {}", preset.name(), self.seed),
             None => format!("declared columns, seed {}", self.seed),
         };
-        Some(Arc::new(GenerateSource::new(
-            columns, rows, self.rate, title,
-        )))
+        let known = self.preset.and_then(Preset::sampling);
+        let sampling = sampling(self.sampling.as_ref(), known, check)?;
+        let made = GenerateSource::new(columns, rows, self.rate, title).sampled(sampling);
+        Some(Arc::new(made))
     }
 
     fn of_preset(&self, preset: Preset, check: &mut Check<'_>) -> Option<Vec<Column>> {

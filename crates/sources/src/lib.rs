@@ -5,6 +5,7 @@ use dataflow_core::component::Component;
 mod file;
 mod generate;
 mod named;
+mod sampling;
 #[cfg(test)]
 mod testing;
 mod time;
@@ -14,6 +15,7 @@ pub use file::{
 };
 pub use generate::{AnomaliesConfig, ColumnConfig, GenerateConfig, Preset, Scalar};
 pub use named::Named;
+pub use sampling::SamplingConfig;
 pub use time::{TimeConfig, TimeUnit, timed};
 
 /// All sources, in alphabetical order.

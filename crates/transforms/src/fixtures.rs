@@ -164,6 +164,7 @@ fn made(
         let names = ["before", "table"].into_iter();
         let input = |(name, input): (&str, &&RecordBatch)| Input {
             provisional: false,
+            sampled: dataflow_core::Sampled::default(),
             from: vec![name.into()],
             schema: input.schema(),
             timed,

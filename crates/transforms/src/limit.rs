@@ -40,7 +40,9 @@ impl TransformConfig for Limit {
         let input = only_input(inputs, check)?;
         Some(Arc::new(Checked {
             rows: self.rows,
-            port: [Port::main(Arc::clone(&input.schema)).timed(input.timed)],
+            port: [Port::main(Arc::clone(&input.schema))
+                .timed(input.timed)
+                .sampled(input.sampled.known())],
         }))
     }
 }

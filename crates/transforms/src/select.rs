@@ -78,7 +78,9 @@ impl TransformConfig for Select {
                 lines,
                 output: columns,
             }),
-            port: [Port::main(Arc::new(schema)).timed(input.timed)],
+            port: [Port::main(Arc::new(schema))
+                .timed(input.timed)
+                .sampled(input.sampled.known())],
         }))
     }
 }

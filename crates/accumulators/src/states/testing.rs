@@ -25,6 +25,7 @@ pub(crate) fn call(columns: &[DataType], options: &[(&str, Value)]) -> Call {
                 at: i..i + 1,
             })
             .collect(),
+        ..Call::default()
     }
 }
 

@@ -39,12 +39,14 @@ impl ReadFormat for Arrow {
             return Ok(Inspected {
                 schema: seen(&file.schema),
                 rows: Some(file.rows()),
+                sampling: None,
             });
         }
         let schema = stream::schema(file)?;
         Ok(Inspected {
             schema: seen(&schema),
             rows: None,
+            sampling: None,
         })
     }
 

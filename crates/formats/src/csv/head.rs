@@ -322,6 +322,7 @@ pub(super) fn inspect(input: TextInput, options: &CsvOptions) -> Result<Inspecte
     Ok(Inspected {
         schema: Arc::new(Schema::new(fields)),
         rows: (ended && records == 0).then_some(0),
+        sampling: None,
     })
 }
 

@@ -233,6 +233,7 @@ pub(super) fn inspect(mut input: TextInput, options: &JsonlOptions) -> Result<In
     Ok(Inspected {
         schema: Arc::new(Schema::new(fields)),
         rows: (lines == 0).then_some(0),
+        sampling: None,
     })
 }
 

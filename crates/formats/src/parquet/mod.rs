@@ -41,6 +41,7 @@ impl ReadFormat for Parquet {
         Ok(Inspected {
             schema: footer.logical_schema(),
             rows: Some(footer.rows()),
+            sampling: None,
         })
     }
 

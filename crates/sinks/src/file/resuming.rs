@@ -415,6 +415,7 @@ fn a_table_shows_the_rows_of_all_runs() {
     let rows = rows(100);
     let input = Input {
         provisional: false,
+        sampled: dataflow_core::Sampled::default(),
         from: vec!["rows".into()],
         schema: rows.schema(),
         timed: false,

@@ -32,6 +32,7 @@ type Said = Vec<(String, Option<String>)>;
 /// The sink, or what is wrong.
 fn build(entries: &[(&str, &str)]) -> Result<Arc<dyn Sink>, Said> {
     let input = Input {
+        sampled: dataflow_core::Sampled::default(),
         provisional: false,
         from: vec!["rows".into()],
         schema: rows(0).schema(),

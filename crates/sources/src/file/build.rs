@@ -12,6 +12,7 @@ use super::columns::{self, Seen, Strict, Whose};
 use super::inputs::{Inputs, has_value};
 use super::read::{Entry, Everything, FileSource};
 use super::{FileConfig, Matching, Paths, hive, text};
+use crate::sampling::sampling;
 use crate::time::timed;
 
 impl SourceConfig for FileConfig {
@@ -122,6 +123,8 @@ impl FileConfig {
         let taken: Vec<&str> = taken.map(|f| f.name().as_str()).collect();
         self.check_added(&taken, check)?;
         let strict = self.strict(&columns, told, seen.first());
+        let known = seen.first().and_then(|seen| seen.sampling);
+        let sampling = sampling(self.sampling.as_ref(), known, check)?;
         Some(Everything {
             entries: inputs.entries.into_iter().map(Arc::new).collect(),
             kinds: inputs.kinds,
@@ -133,6 +136,7 @@ impl FileConfig {
             declared: self.declared(),
             strict,
             rate: self.rate,
+            sampling,
             notes: inputs.notes,
         })
     }

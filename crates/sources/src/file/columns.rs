@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use arrow_schema::{DataType, Field, FieldRef, Fields, SchemaRef, TimeUnit};
+use dataflow_core::Sampling;
 use dataflow_core::problem::did_you_mean;
 use dataflow_core::{Error, Located, Result};
 use dataflow_formats::{DICTIONARY_HINT, settled};
@@ -36,6 +37,8 @@ impl DeclaredColumn {
 pub(super) struct Seen {
     pub(super) file: Arc<str>,
     pub(super) schema: SchemaRef,
+    /// How its rows sample a signal, if it says so.
+    pub(super) sampling: Option<Sampling>,
 }
 
 /// A column on the way to its type.
@@ -88,7 +91,7 @@ pub(super) fn together(
     let mut columns: Vec<Column> = Vec::new();
     let mut at: HashMap<String, usize> = HashMap::new();
     let mut errors = Vec::new();
-    for (index, Seen { file, schema }) in seen.iter().enumerate() {
+    for (index, Seen { file, schema, .. }) in seen.iter().enumerate() {
         for (position, field) in schema.fields().iter().enumerate() {
             let name = field.name();
             if schema.fields()[..position].iter().any(|f| f.name() == name) {
@@ -351,6 +354,7 @@ mod tests {
             .map(|(name, data_type)| Field::new(*name, data_type.clone(), false));
         Seen {
             file: file.into(),
+            sampling: None,
             schema: Arc::new(Schema::new(fields.collect::<Vec<_>>())),
         }
     }

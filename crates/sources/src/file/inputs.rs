@@ -103,6 +103,7 @@ impl FileConfig {
         });
         vec![Seen {
             file: "-".into(),
+            sampling: None,
             schema: Arc::new(Schema::new(columns.collect::<Vec<_>>())),
         }]
     }
@@ -289,6 +290,7 @@ impl FileConfig {
                     seen.push(Seen {
                         file: Arc::clone(&entry.file.path),
                         schema: inspected.schema,
+                        sampling: inspected.sampling,
                     });
                     if self.schema == Matching::Strict {
                         break;

@@ -6,7 +6,9 @@ use arrow_schema::{DataType, Field, FieldRef, Schema, SchemaRef};
 use dataflow_core::source::{Comparison, Head, Operator};
 use dataflow_core::transform::Port;
 use dataflow_core::units::{Bytes, Rate};
-use dataflow_core::{Arrivals, Cutter, Error, Place, Reader, Result, Source, Split, Wanted};
+use dataflow_core::{
+    Arrivals, Cutter, Error, Place, Reader, Result, Sampling, Source, Split, Wanted,
+};
 use dataflow_formats::{DECLARED, InputFile, ReadFormat, Reading, Request};
 
 use super::columns::{Strict, Whose};
@@ -54,6 +56,8 @@ pub(super) struct Everything {
     pub(super) declared: Vec<String>,
     pub(super) strict: Option<Strict>,
     pub(super) rate: Option<Rate>,
+    /// How rows sample a signal, if they do.
+    pub(super) sampling: Option<Sampling>,
     /// Lines for `explain`.
     pub(super) notes: Vec<String>,
 }
@@ -72,6 +76,12 @@ pub(super) enum Origin {
 }
 
 impl Everything {
+    /// How rows sample a signal. Those of several files, one behind another, are not numbered by their places.
+    fn sampling(&self) -> Option<Sampling> {
+        let alone = self.entries.len() == 1 && self.watched.is_none();
+        self.sampling.map(|sampling| sampling.numbered(alone))
+    }
+
     /// All columns: those of the files, of the folders, the file's and the row's.
     fn all(&self) -> Vec<(Field, Origin)> {
         let read = self.columns.fields().iter().enumerate();
@@ -161,7 +171,7 @@ impl FileSource {
         let readings = all.kinds.iter().map(|k| k.reader.reading(&request));
         let schema = Arc::new(Schema::new(fields));
         Self {
-            ports: [Port::main(Arc::clone(&schema))],
+            ports: [Port::main(Arc::clone(&schema)).sampled(all.sampling())],
             inner: Arc::new(Inner {
                 files,
                 landed: RwLock::default(),

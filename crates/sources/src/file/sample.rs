@@ -58,6 +58,7 @@ impl ReadFormat for Sample {
         Ok(Inspected {
             schema: self.source.schema(),
             rows: Some(self.source.rows()),
+            sampling: self.source.sampling(),
         })
     }
 

@@ -1,5 +1,6 @@
 //! Ready tables that look like the data people have: each column is a function of the row number alone.
 
+use dataflow_core::Sampling;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -82,6 +83,14 @@ impl Preset {
             Self::Network => Some((0.02, "is_attack")),
             Self::Trace => Some((0.000_1, "is_anomaly")),
             Self::Usage | Self::Cells => None,
+        }
+    }
+
+    /// How its rows sample a signal, if they do.
+    pub(crate) fn sampling(self) -> Option<Sampling> {
+        match self {
+            Self::Trace => Some(Sampling::of(trace::RATE)),
+            _ => None,
         }
     }
 

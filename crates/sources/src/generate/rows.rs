@@ -8,7 +8,8 @@ use arrow_schema::{Schema, SchemaRef};
 use dataflow_core::transform::Port;
 use dataflow_core::units::Rate;
 use dataflow_core::{
-    Batch, Cutter, Decoded, Error, Piece, Place, Places, Reader, Result, Source, Split, Wanted,
+    Batch, Cutter, Decoded, Error, Piece, Place, Places, Reader, Result, Sampling, Source, Split,
+    Wanted,
 };
 
 use super::column::Column;
@@ -46,6 +47,18 @@ impl GenerateSource {
         }
     }
 
+    /// The same rows as samples of a signal.
+    pub(super) fn sampled(mut self, sampling: Option<Sampling>) -> Self {
+        let [main] = self.ports;
+        self.ports = [main.sampled(sampling.map(|sampling| sampling.numbered(true)))];
+        self
+    }
+
+    /// How its rows sample a signal.
+    pub(crate) fn sampling(&self) -> Option<Sampling> {
+        self.ports[0].sampling
+    }
+
     /// The same rows, with fewer columns or fewer of them.
     pub(crate) fn narrowed(&self, wanted: &Wanted) -> Self {
         let kept = |column: &&Column| match &wanted.columns {
@@ -56,7 +69,7 @@ impl GenerateSource {
         let rows = self.rows.min(wanted.rows.unwrap_or(self.rows));
         Self {
             all: self.all,
-            ..Self::new(columns, rows, self.rate, self.title.clone())
+            ..Self::new(columns, rows, self.rate, self.title.clone()).sampled(self.sampling())
         }
     }
 

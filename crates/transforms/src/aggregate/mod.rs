@@ -35,7 +35,7 @@ use dataflow_core::plan::envelope;
 use dataflow_core::transform::{Columns, Emits, Input, Port, Route};
 use dataflow_core::units::Duration;
 use dataflow_core::window::{Lookback, Window, Written};
-use dataflow_core::{Check, Configured, Info, Located, StagePlan, Transform};
+use dataflow_core::{Check, Configured, Info, Located, Sampled, StagePlan, Transform};
 use dataflow_expressions::{Computations, Expression};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -141,7 +141,9 @@ impl TransformConfig for Aggregate {
             Some(Windows::One) | None => Vec::new(),
         };
         let fields: Vec<FieldRef> = of_window.into_iter().chain(of_keys).collect();
-        let computations = Computations::check(&self.compute.0, &input.schema, &fields, check)?;
+        let lines = &self.compute.0;
+        let sampled = self.sampled(input);
+        let computations = Computations::check(lines, &input.schema, &sampled, &fields, check)?;
         let keys = keys.filter(|_| fine)?;
         let windows = match window {
             Some(window) => window?,
@@ -184,6 +186,18 @@ enum Windows {
 }
 
 impl Aggregate {
+    /// How the rows of each group sample a signal: keys and windows make groups of which a row's place does not tell the number.
+    fn sampled(&self, input: &Input) -> Sampled {
+        let keyed = match &self.by {
+            By::Columns(names) => !names.is_empty(),
+            By::Named(lines) => !lines.0.is_empty(),
+        };
+        match keyed || self.window.is_some() {
+            true => input.sampled.unnumbered(),
+            false => input.sampled.clone(),
+        }
+    }
+
     fn windowed(
         &self,
         written: &Written,

@@ -191,6 +191,7 @@ fn looked_up(
             })
             .into_iter()
             .collect(),
+        ..Call::default()
     };
     let component = check
         .catalog

@@ -4,12 +4,15 @@ use super::{Draft, Odd, rounded};
 use crate::generate::column::Column;
 use crate::generate::random::{turn, wave};
 
+/// Samples per second.
+pub(super) const RATE: f64 = 1e6;
+
 impl Draft {
     pub(super) fn trace(self) -> (Vec<Column>, Odd) {
         let odd = self.odd(1);
         let noise = self.stream("voltage");
         let columns = vec![
-            Column::numbers("time", |row| row as f64 / 1e6),
+            Column::numbers("time", |row| row as f64 / RATE),
             Column::numbers("voltage", move |row| {
                 let tone = wave(turn(row, 1000)) + 0.05 * wave(turn(row, 20));
                 let up = if odd.kind(row, 2) == Some(0) {
