@@ -29,6 +29,7 @@ fn exact_sum() -> Box<dyn Accumulator> {
     let call = Call {
         arguments: vec![Arc::new(Field::new("x", DataType::Float64, true))],
         options: Vec::new(),
+        ..Call::default()
     };
     match sum.map(|component| &component.build) {
         Some(Build::Accumulator(accept)) => accept(&call).expect("a sum of doubles").plan.make(),

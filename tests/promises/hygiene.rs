@@ -11,16 +11,17 @@ use dataflow::{Catalog, Pipeline};
 use crate::program;
 
 /// Which of our crates each of our crates may name.
-const LAYERS: [(&str, &[&str]); 17] = [
+const LAYERS: [(&str, &[&str]); 18] = [
     ("dataflow-core", &[]),
     ("dataflow-expressions", &["core"]),
     ("dataflow-formats", &["core"]),
     ("dataflow-windowing", &["core"]),
-    ("dataflow-accumulators", &["core", "expressions"]),
-    ("dataflow-transforms", &["core", "expressions"]),
+    ("dataflow-accumulators", &["core", "expressions", "signal"]),
+    ("dataflow-transforms", &["core", "expressions", "signal"]),
     ("dataflow-sources", &["core", "expressions", "formats"]),
     ("dataflow-sinks", &["core", "expressions", "formats"]),
     ("dataflow-engine", &["core", "store"]),
+    ("dataflow-signal", &[]),
     ("dataflow-store", &["core"]),
     ("dataflow-pipeline", &["core"]),
     ("dataflow-testkit", &["core"]),
