@@ -17,8 +17,14 @@ use crate::states::multiset::Multiset;
 use crate::states::options::{Options, number, numbers, unfit, whole, wrong};
 use crate::states::plan::Plan;
 
+mod growing;
+
+use growing::Growing;
+
 const USAGE: &str = "histogram(x, bins => 20, range => [0.0, 10.0])";
 const MOST_BINS: i64 = 100_000;
+/// At most so many intervals where nothing is said of them.
+const USUAL: usize = 100;
 
 /// The catalog's entry.
 pub(crate) fn component() -> Component {
@@ -26,8 +32,10 @@ pub(crate) fn component() -> Component {
         name: "histogram",
         summary: "How many values fall into each of a row of intervals",
         manual: "\
-The intervals are given in one of three ways: `edges => [0, 1, 10]`, which must rise; `bins => 20, range => [0, 10]`, equally
-wide with numpy's edges; or `width => 0.5`, intervals between multiples of the width, wherever there are values.
+The intervals are given in one of four ways: `edges => [0, 1, 10]`, which must rise; `bins => 20, range => [0, 10]`, equally
+wide with numpy's edges; `width => 0.5`, intervals between multiples of the width, wherever there are values; or not at all: then they
+are between multiples of a power of two, the smallest with which at most `bins` of them (default 100, so 50 to 100) reach from
+the least value to the greatest. That follows from the values alone, in whatever order they come, and infinite ones are above or below.
 
 The result is a structure of `below` and `above`, the numbers of values outside of all intervals, and `bins`, a list of
 structures `from`, `to` and `count`; `unnest` makes rows of it. An interval contains its lower end and not its upper one; as in
@@ -55,9 +63,12 @@ fn accept(call: &Call) -> Result<Accepted, CallProblem> {
         (Some(edges), None, None, None) => Intervals::Edges(Edges::given(edges)?),
         (None, Some(width), None, None) => Intervals::Width(positive(width)?),
         (None, None, Some(bins), Some(range)) => Intervals::Edges(Edges::equal(bins, range)?),
+        (None, None, bins, None) => Intervals::Growing(match bins {
+            None => USUAL,
+            Some(bins) => whole(bins, 2, MOST_BINS)?,
+        }),
         _ => {
-            let message =
-                "the intervals are given by `edges`, by `width`, or by `bins` and `range`";
+            let message = "the intervals are given by `edges`, by `width`, by `bins` and `range`, or by `bins` alone";
             return Err(CallProblem::new(message).help(format!("write `{USAGE}`")));
         }
     };
@@ -77,6 +88,7 @@ fn positive(width: &Argument) -> Result<f64, CallProblem> {
 enum Intervals {
     Edges(Edges),
     Width(f64),
+    Growing(usize),
 }
 
 impl Intervals {
@@ -89,6 +101,7 @@ impl Intervals {
                 let bins = Field::new("bins", long(DataType::Float64), false);
                 (format!("histogram of width {width:?}"), vec![bins, counts])
             }
+            Self::Growing(bins) => (format!("histogram of {bins} bins"), growing::fields()),
         };
         Plan {
             state,
@@ -106,6 +119,7 @@ impl Intervals {
                     groups: Vec::new(),
                     group_bytes: 0,
                 }),
+                Self::Growing(bins) => Box::new(Growing::new(*bins)),
             }),
         }
     }
@@ -534,11 +548,11 @@ mod tests {
     #[test]
     fn what_cannot_be_is_said() {
         let wrong: [&[(&str, Value)]; 6] = [
-            &[],
+            &[("range", list(&[0.0, 1.0]))],
             &[("edges", list(&[1.0, 1.0]))],
             &[("edges", list(&[1.0]))],
             &[("width", Value::Integer(0))],
-            &[("bins", Value::Integer(5))],
+            &[("bins", Value::Integer(1))],
             &[
                 ("bins", Value::Integer(3)),
                 ("range", list(&[1.0, f64::from_bits(1.0_f64.to_bits() + 1)])),

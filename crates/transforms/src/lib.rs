@@ -27,6 +27,7 @@ mod route;
 mod saved;
 mod select;
 mod sort;
+mod spectrogram;
 mod time_join;
 mod top;
 mod union;
@@ -56,6 +57,7 @@ pub fn list() -> Vec<Component> {
         Component::transform::<route::Route>(),
         Component::transform::<select::Select>(),
         Component::transform::<sort::Sort>(),
+        Component::transform::<spectrogram::Spectrogram>(),
         Component::transform::<top::Top>(),
         Component::transform::<union::Union>(),
         Component::transform::<unnest::Unnest>(),
