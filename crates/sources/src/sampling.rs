@@ -8,7 +8,8 @@ use serde::Deserialize;
 #[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq)]
 #[serde(deny_unknown_fields)]
 pub struct SamplingConfig {
-    /// Samples per second.
+    /// Samples per second. Default 0: as the files (or the preset) say.
+    #[serde(default)]
     pub rate: f64,
     /// When the first sample was taken, in seconds of the signal's own time; before a trigger it is negative. Default 0.
     #[serde(default)]
@@ -25,6 +26,16 @@ pub(crate) fn sampling(
         return Some(known);
     };
     let (rate, start) = (declared.value.rate, declared.value.start);
+    if rate == 0.0 && start.is_finite() {
+        let begun = |known: Sampling| {
+            if start == 0.0 {
+                known
+            } else {
+                known.from(start)
+            }
+        };
+        return Some(known.map(begun));
+    }
     if !(rate.is_finite() && rate > 0.0 && start.is_finite()) {
         let message =
             "a signal has a positive number of samples per second, and begins at some time";
@@ -43,7 +54,7 @@ mod tests {
 
     #[test]
     fn a_rate_is_positive() {
-        for rate in ["0.0", "-1.0", "inf", "nan"] {
+        for rate in ["-1e-9", "-1.0", "inf", "nan"] {
             let text = format!("preset = \"trace\"\nsampling = {{ rate = {rate} }}");
             let (made, said) = build::<GenerateConfig>(&text, false);
             assert!(made.is_none(), "{rate}");
@@ -60,5 +71,7 @@ mod tests {
         let text = "preset = \"cells\"\nsampling = { rate = 2e3, start = -1.5 }";
         assert_eq!(of(text), Some(said));
         assert_eq!(of("preset = \"cells\""), None);
+        let known = "preset = \"trace\"\nsampling = { rate = 0, start = 2.0 }";
+        assert_eq!(of(known), Some(trace.from(2.0)));
     }
 }
