@@ -8,7 +8,7 @@ use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_m
 use dataflow::Catalog;
 use dataflow::core::accumulator::Call;
 use dataflow::core::component::Build;
-use dataflow::core::{Accumulator, Groups, Places};
+use dataflow::core::{Accumulator, Groups, Places, Sampled};
 
 const BATCH: usize = 8192;
 
@@ -29,6 +29,7 @@ fn exact_sum() -> Box<dyn Accumulator> {
     let call = Call {
         arguments: vec![Arc::new(Field::new("x", DataType::Float64, true))],
         options: Vec::new(),
+        sampled: Sampled::default(),
     };
     match sum.map(|component| &component.build) {
         Some(Build::Accumulator(accept)) => accept(&call).expect("a sum of doubles").plan.make(),

@@ -12,9 +12,14 @@ mod file_bytes;
 mod guess;
 pub mod instants;
 pub mod jsonl;
+pub mod npy;
+pub mod npz;
 pub mod parquet;
+pub mod raw;
+mod samples;
 pub mod stdin;
 pub mod text;
+pub mod wav;
 pub mod write;
 
 use std::fs::File;

@@ -442,6 +442,7 @@ mod tests {
             let files = files.map(|seen| Seen {
                 file: Arc::clone(&seen.file),
                 schema: Arc::clone(&seen.schema),
+                sampling: None,
             });
             let told = |file: usize, _: &str| file != silent;
             let columns = together(&files, &Named::default(), &told).expect("fits");
