@@ -443,6 +443,7 @@ mod tests {
                 sampling: None,
                 file: Arc::clone(&seen.file),
                 schema: Arc::clone(&seen.schema),
+                sampling: None,
             });
             let told = |file: usize, _: &str| file != silent;
             let columns = together(&files, &Named::default(), &told).expect("fits");

@@ -65,10 +65,11 @@ impl FileConfig {
             return None;
         }
         if let Some(format) = &self.format
-            && matches!(format.value, FormatConfig::Parquet(_))
+            && !format.value.is_streamed()
         {
-            let message = "parquet cannot be read from standard input";
-            let help = "it is read from its end: write it to a file first".to_string();
+            let name = format.value.name();
+            let message = format!("{name} cannot be read from standard input");
+            let help = "it is read here and there: write it to a file first".to_string();
             check.error_at(format, message, Some(help));
             return None;
         }

@@ -509,8 +509,8 @@ fn the_format_is_found() {
     assert_eq!(
         said(&root, "path = 'ROOT/binary'"),
         [
-            "its first bytes look like no format that can be read (ROOT/binary) | the formats are csv, jsonl, parquet and \
-             arrow; leave other files out with `exclude`"
+            "its first bytes look like no format that can be read (ROOT/binary) | the formats are csv, jsonl, parquet, arrow, npy, npz, wav and \
+             raw; leave other files out with `exclude`"
         ]
     );
 }
