@@ -16,6 +16,7 @@ mod library;
 mod memory;
 mod moments;
 mod panic;
+mod pictures;
 mod program;
 mod real_data;
 mod row_time;

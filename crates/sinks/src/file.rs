@@ -10,7 +10,7 @@ mod resuming;
 mod rolling;
 #[cfg(test)]
 mod rolling_tests;
-mod target;
+pub(crate) mod target;
 #[cfg(test)]
 pub(crate) mod testing;
 #[cfg(test)]

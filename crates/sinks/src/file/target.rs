@@ -14,7 +14,7 @@ use super::IfExists;
 
 /// A file to be. Dropped before [`Target::commit`] it leaves nothing behind, unless it was saved: then the hidden file stays for the run
 /// that goes on with it.
-pub(super) struct Target {
+pub(crate) struct Target {
     /// As people know it.
     path: String,
     /// Where the file is to be, links followed.
@@ -43,7 +43,7 @@ enum State {
 
 /// Where a file is that is not complete, for the run that goes on with it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(super) struct Saved {
+pub(crate) struct Saved {
     /// The hidden file, in the folder of the file.
     hidden: String,
     /// What counts of it.
