@@ -21,6 +21,7 @@ mod program;
 mod real_data;
 mod row_time;
 mod sameness;
+mod signals;
 mod state;
 mod stdin;
 mod time;

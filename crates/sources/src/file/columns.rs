@@ -440,7 +440,6 @@ mod tests {
                 _ => [&files[0], &files[1]],
             };
             let files = files.map(|seen| Seen {
-                sampling: None,
                 file: Arc::clone(&seen.file),
                 schema: Arc::clone(&seen.schema),
                 sampling: None,

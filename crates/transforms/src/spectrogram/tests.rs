@@ -154,3 +154,42 @@ fn what_is_wrong_is_said() {
         );
     }
 }
+
+#[test]
+fn spectrograms_of_whole_signals_are_those_of_scipy() {
+    let golden = include_str!("../../tests/golden/spectrogram.json");
+    let golden: serde_json::Value = serde_json::from_str(golden).expect("JSON");
+    for case in golden["cases"].as_array().expect("cases") {
+        let config = format!("column = \"x\"\n{}", case["config"].as_str().expect("text"));
+        let input = table(signal(case["samples"].as_u64().expect("whole") as usize));
+        let sampled = Sampled::Regular(Sampling::of(1000.0).numbered(true));
+        let transform = build_sampled::<Spectrogram>(&config, &input, sampled);
+        let found = drives()[5]
+            .run(transform.as_ref(), &input)
+            .expect("runs")
+            .rows();
+        let numbers = |of: &serde_json::Value| -> Vec<f64> {
+            let list = of.as_array().expect("numbers").iter();
+            list.map(|x| x.as_f64().expect("a number")).collect()
+        };
+        let times = numbers(&case["times"]);
+        let found_times = found.column(0).as_primitive::<Float64Type>();
+        assert_eq!(found_times.len(), times.len(), "{config}");
+        for (found, expected) in found_times.values().iter().zip(times) {
+            assert!((found - expected).abs() < 1e-12, "{found} {expected}");
+        }
+        for (row, expected) in case["powers"].as_array().expect("rows").iter().enumerate() {
+            let expected = numbers(expected);
+            let found = found.column(1).as_list::<i32>().value(row);
+            let found = found.as_primitive::<Float64Type>();
+            assert_eq!(found.len(), expected.len());
+            let largest = expected.iter().fold(0.0, |most: f64, x| most.max(*x));
+            for (found, expected) in found.values().iter().zip(&expected) {
+                assert!(
+                    (found - expected).abs() < 1e-12 * largest,
+                    "{found} {expected}"
+                );
+            }
+        }
+    }
+}
