@@ -5,6 +5,7 @@ mod build;
 mod chart;
 mod columns;
 mod content;
+mod files;
 mod heat;
 mod paint;
 mod sink;
@@ -59,7 +60,7 @@ pub struct Plot {
     /// The words at the horizontal axis. Default: the name of the column.
     #[serde(default)]
     pub x_label: Option<String>,
-    /// The unit along the horizontal axis, such as `"Hz"`: numbers get the prefix that makes them short (kHz). Default: none; of durations `"s"`.
+    /// The unit along the horizontal axis, such as `"Hz"`: numbers get the prefix that makes them short (kHz). Default: none; of durations, along any axis, `"s"`.
     #[serde(default)]
     pub x_unit: Option<String>,
     /// The words at the vertical axis. Default: the name of the column, if it is one.
