@@ -5,6 +5,7 @@ mod build;
 mod chart;
 mod columns;
 mod content;
+mod files;
 mod heat;
 mod paint;
 mod sink;
@@ -59,7 +60,7 @@ pub struct Plot {
     /// The words at the horizontal axis. Default: the name of the column.
     #[serde(default)]
     pub x_label: Option<String>,
-    /// The unit along the horizontal axis, such as `"Hz"`: numbers get the prefix that makes them short (kHz). Default: none; of durations `"s"`.
+    /// The unit along the horizontal axis, such as `"Hz"`: numbers get the prefix that makes them short (kHz). Default: none; of durations, along any axis, `"s"`.
     #[serde(default)]
     pub x_unit: Option<String>,
     /// The words at the vertical axis. Default: the name of the column, if it is one.
@@ -196,8 +197,8 @@ also of intervals that are not equally wide.
 - *heatmap*: of lists, neighbouring rows and values are combined, rows in groups that are a power of two. With `value`, x and y \
 are cut into intervals as for lines, at most 512 each. Rows of lists must come in the order of x; those that go back are left out.
 
-A line needs up to 500 KB, a heat map some 10 MB, and the drawing itself 7 bytes a pixel at the end. Rows cost 20 to 100 ns \
-each, a list 1 to 2 ns a value.
+A line needs up to 500 KB, a heat map up to 20 MB, and the drawing at the end 7 bytes a pixel and some tenths of a second. A row costs \
+30 to 200 ns, a value of a list some 10.
 
 Units are written with a prefix that makes numbers short, as in kHz, µs or mV²/Hz, where they take one. Times are in UTC. Infinite values are left \
 out, as are those of zero and below on an axis that is `log` or in decibels; the picture says how many. Without rows it says `no rows`. \

@@ -1,6 +1,5 @@
 //! From what was written to what is drawn: keys that go together, columns that are there, numbers that make sense.
 
-use std::path::Path;
 use std::sync::Arc;
 
 use arrow_schema::Schema;
@@ -9,13 +8,11 @@ use dataflow_core::{Check, Located};
 use serde::Deserialize;
 
 use super::axis::{Meaning, Moments, Scale};
-use super::chart::Look;
 use super::columns::{Column, Measure, Wanted, find};
 use super::content::bars::{Categories, Intervals};
 use super::content::{cells, lines, spectra};
-use super::sink::{Drawing, Form};
+use super::sink::Drawing;
 use super::{Names, Plot, PlotKind};
-use crate::IfExists;
 
 /// The key of a schema's or a column's metadata that says for which frequencies the values of its lists are.
 const FREQUENCIES: &str = "dataflow.frequencies";
@@ -85,7 +82,7 @@ impl Plot {
         let label = x.as_ref().map_or("row", |column| column.name.as_str());
         let meanings = [
             self.x_meaning(label, x.as_ref().map(|column| column.measure)),
-            self.y_meaning(only(&y)),
+            self.y_meaning(only(&y), y[0].measure),
         ];
         Some(Drawing::Lines(Arc::new(lines::Plan {
             x,
@@ -123,7 +120,7 @@ impl Plot {
         let (from, to, count) = (from?, to?, count?);
         let meanings = [
             self.x_meaning("value", Some(from.measure)),
-            self.y_meaning(&count.name),
+            self.y_meaning(&count.name, count.measure),
         ];
         Some(Drawing::Histogram(Arc::new(Intervals {
             from,
@@ -154,7 +151,7 @@ impl Plot {
                 moments: None,
                 ..self.x_meaning(&name.name, None)
             },
-            self.y_meaning(only(&y)),
+            self.y_meaning(only(&y), y[0].measure),
         ];
         Some(Drawing::Bars(Arc::new(Categories {
             name,
@@ -181,8 +178,8 @@ impl Plot {
         let (x, y, value) = (x?, y?, value?);
         let meanings = [
             self.x_meaning(&x.name, Some(x.measure)),
-            self.y_meaning(&y.name),
-            self.value_meaning(&value.name),
+            self.y_meaning(&y.name, y.measure),
+            self.value_meaning(&value.name, value.measure),
         ];
         Some(Drawing::Cells(Arc::new(cells::Plan {
             x,
@@ -210,14 +207,17 @@ impl Plot {
         let (x, y) = (x?, y?);
         let frequencies = frequencies(schema, &y);
         let label = x.as_ref().map_or("row", |column| column.name.as_str());
-        let mut upwards = self.y_meaning(frequencies.map_or("number in the list", |_| "frequency"));
+        let mut upwards = self.y_meaning(
+            frequencies.map_or("number in the list", |_| "frequency"),
+            Measure::Number,
+        );
         if frequencies.is_some() && self.y_unit.is_none() {
             upwards.unit = Some("Hz".into());
         }
         let meanings = [
             self.x_meaning(label, x.as_ref().map(|column| column.measure)),
             upwards,
-            self.value_meaning(&y.name),
+            self.value_meaning(&y.name, y.measure),
         ];
         Some(Drawing::Spectra(Arc::new(spectra::Plan {
             x,
@@ -289,14 +289,13 @@ impl Plot {
     }
 
     fn x_meaning(&self, label: &str, measure: Option<Measure>) -> Meaning {
-        let seconds = matches!(measure, Some(Measure::Duration(_))).then(|| "s".to_string());
         let moments = match measure {
             Some(Measure::Moment { zoned }) => Some(Moments { origin: 0, zoned }),
             _ => None,
         };
         Meaning {
             label: self.x_label.clone().unwrap_or_else(|| label.to_string()),
-            unit: self.x_unit.clone().or(seconds),
+            unit: self.x_unit.clone().or(measure.and_then(seconds)),
             // Moments are divided by the calendar.
             scale: match moments {
                 Some(_) => Scale::Linear,
@@ -306,22 +305,22 @@ impl Plot {
         }
     }
 
-    fn y_meaning(&self, label: &str) -> Meaning {
+    fn y_meaning(&self, label: &str, measure: Measure) -> Meaning {
         Meaning {
             label: self.y_label.clone().unwrap_or_else(|| label.to_string()),
-            unit: self.y_unit.clone(),
+            unit: self.y_unit.clone().or(seconds(measure)),
             scale: self.y_scale.value,
             moments: None,
         }
     }
 
-    fn value_meaning(&self, label: &str) -> Meaning {
+    fn value_meaning(&self, label: &str, measure: Measure) -> Meaning {
         Meaning {
             label: self
                 .value_label
                 .clone()
                 .unwrap_or_else(|| label.to_string()),
-            unit: self.value_unit.clone(),
+            unit: self.value_unit.clone().or(seconds(measure)),
             scale: self.value_scale.value,
             moments: None,
         }
@@ -331,76 +330,11 @@ impl Plot {
     fn y_ends(&self, check: &mut Check<'_>) -> Option<Option<(f64, f64)>> {
         ends(self.y_range.as_ref(), self.y_scale.value, check)
     }
-
-    /// The size and the colours.
-    pub(super) fn look(&self, check: &mut Check<'_>) -> Option<Look> {
-        let mut fits = true;
-        for size in [&self.width, &self.height] {
-            if !(200..=4000).contains(&size.value) {
-                let message = format!("a picture of {} pixels", size.value);
-                check.error_at(size, message, Some("write 200 to 4000".into()));
-                fits = false;
-            }
-        }
-        fits.then(|| Look {
-            title: self.title.clone(),
-            theme: self.theme,
-            width: self.width.value,
-            height: self.height.value,
-        })
-    }
-
-    /// Where it goes.
-    pub(super) fn files(
-        &self,
-        input: &Input,
-        check: &mut Check<'_>,
-    ) -> Option<Vec<(String, Form)>> {
-        if input.provisional {
-            let message = format!(
-                "`{}` has early results, which a picture would show beside those that correct them",
-                input.from.join("`, `")
-            );
-            let help = "read the main output".to_string();
-            check.error_at(&self.path, message, Some(help));
-            return None;
-        }
-        if self.if_exists.value == IfExists::Append {
-            let message = "nothing can be added to a picture";
-            let help = "write `replace` or `fail`".to_string();
-            check.error_at(&self.if_exists, message, Some(help));
-            return None;
-        }
-        let paths = Names::list(&self.path);
-        if paths.is_empty() {
-            check.error_at(&self.path, "there is no path", None);
-            return None;
-        }
-        let files = paths.iter().enumerate().map(|(i, path)| {
-            if paths[..i].iter().any(|before| before.value == path.value) {
-                check.error_at(path, "this path is there twice", None);
-                return None;
-            }
-            file(path, check)
-        });
-        let files: Vec<Option<(String, Form)>> = files.collect();
-        files.into_iter().collect()
-    }
 }
 
-fn file(path: &Located<String>, check: &mut Check<'_>) -> Option<(String, Form)> {
-    let Some(form) = Form::of_path(path) else {
-        let message = format!("what to make is not clear from the name `{}`", path.value);
-        let help = "write a name that ends in .png or .svg".to_string();
-        check.error_at(path, message, Some(help));
-        return None;
-    };
-    if !check.offline && Path::new(&path.value).is_dir() {
-        let help = "write the name of a file in it".to_string();
-        check.error_at(path, format!("`{}` is a folder", path.value), Some(help));
-        return None;
-    }
-    Some((path.value.clone(), form))
+/// The unit of durations.
+fn seconds(measure: Measure) -> Option<String> {
+    matches!(measure, Measure::Duration(_)).then(|| "s".to_string())
 }
 
 /// The label of several columns is none: the legend names them.

@@ -1,10 +1,12 @@
 //! What is around the data: title, axes, grid, legend, notes and the bar of colours, and where the data goes between them.
 
 mod left_out;
+mod legend;
 mod room;
 mod sides;
 
 pub use left_out::LeftOut;
+pub use legend::Legend;
 pub use sides::Sides;
 
 use super::axis::{Meaning, Tick, Ticks};
@@ -30,38 +32,6 @@ impl Look {
         let across = f64::from(self.width) / 1200.0;
         let down = f64::from(self.height) / 700.0;
         across.min(down).clamp(0.75, 4.0)
-    }
-}
-
-/// An entry of the legend.
-#[derive(Clone, Debug)]
-pub struct Legend {
-    name: String,
-    colour: Colour,
-    sign: Sign,
-}
-
-#[derive(Clone, Copy, Debug)]
-enum Sign {
-    Line,
-    Mark,
-    Field,
-}
-
-impl Legend {
-    pub fn line(name: String, colour: Colour) -> Self {
-        let sign = Sign::Line;
-        Self { name, colour, sign }
-    }
-
-    pub fn mark(name: String, colour: Colour) -> Self {
-        let sign = Sign::Mark;
-        Self { name, colour, sign }
-    }
-
-    pub fn field(name: String, colour: Colour) -> Self {
-        let sign = Sign::Field;
-        Self { name, colour, sign }
     }
 }
 
@@ -231,38 +201,52 @@ impl<'a> Chart<'a> {
         shapes
     }
 
+    /// The numbers at both axes, and a short line at each.
     fn numbers(&self, shapes: &mut Vec<Shape>, frame: &Frame, room: &Room, sizes: &Sizes) {
         let palette = self.look.theme.palette();
-        let text = |at, text: &str, anchor| Text {
-            at,
-            text: text.to_string(),
-            size: sizes.number,
-            colour: palette.quiet,
-            anchor,
-            turned: 0.0,
-        };
+        let short = 0.5 * sizes.gap;
+        let Area { left, bottom, .. } = frame.area;
         for tick in &room.y.list {
-            if let Some(label) = &tick.label {
-                let at = (
-                    frame.area.left - sizes.gap,
-                    frame.y(tick.at) + 0.36 * sizes.number,
-                );
-                shapes.push(Shape::Text(text(at, label, Anchor::End)));
-            }
+            let Some(label) = &tick.label else { continue };
+            let y = frame.y(tick.at);
+            let line = [(left - short, crisp(y)), (left, crisp(y))];
+            shapes.push(thin(line, palette.border));
+            let at = (left - sizes.gap, y + 0.36 * sizes.number);
+            let number = self.number(at, label, sizes);
+            shapes.push(Shape::Text(Text {
+                anchor: Anchor::End,
+                ..number
+            }));
         }
-        let below = frame.area.bottom + sizes.gap + 0.8 * sizes.number;
         if let Some(words) = &room.words {
-            let place = |i: usize| (frame.x(i as f64), frame.area.bottom + sizes.gap);
+            let place = |i: usize| (frame.x(i as f64), bottom + sizes.gap);
             shapes.extend(words.shapes(place, palette.quiet));
             return;
         }
-        for tick in &room.x.list {
+        let below = bottom + sizes.gap + 0.8 * sizes.number;
+        for tick in room.x.list.iter().filter(|tick| tick.label.is_some()) {
             let x = frame.x(tick.at);
+            let line = [(crisp(x), bottom), (crisp(x), bottom + short)];
+            shapes.push(thin(line, palette.border));
             let lines = tick.label.iter().chain(&tick.below).enumerate();
             for (line, label) in lines {
                 let at = (x, below + line as f64 * 1.3 * sizes.number);
-                shapes.push(Shape::Text(text(at, label, Anchor::Middle)));
+                shapes.push(Shape::Text(self.number(at, label, sizes)));
             }
+        }
+    }
+
+    /// A number around its place, or a little aside where it would leave the picture.
+    fn number(&self, (x, y): At, text: &str, sizes: &Sizes) -> Text {
+        let half = font::width(text, sizes.number) / 2.0 + 0.25 * sizes.margin;
+        let right = f64::from(self.look.width) - half;
+        Text {
+            at: (x.min(right).max(half), y),
+            text: text.to_string(),
+            size: sizes.number,
+            colour: self.look.theme.palette().quiet,
+            anchor: Anchor::Middle,
+            turned: 0.0,
         }
     }
 
@@ -350,52 +334,6 @@ impl<'a> Chart<'a> {
 
 /// The two ends of something.
 pub type Span = (f64, f64);
-
-impl Legend {
-    /// Its width beside the name.
-    const SIGN: f64 = 30.0;
-
-    fn shapes(&self, (x, y): At, sizes: &Sizes, palette: Palette) -> Vec<Shape> {
-        let middle = y - 0.34 * sizes.number;
-        let (end, half) = (x + 22.0 * sizes.scale, 4.5 * sizes.scale);
-        let centre = (f64::midpoint(x, end), middle);
-        let sign = match self.sign {
-            Sign::Line => Shape::Line {
-                points: vec![(x, middle), (end, middle)],
-                width: 2.5 * sizes.scale,
-                colour: self.colour,
-            },
-            Sign::Mark => Shape::Ring {
-                at: centre,
-                radius: half,
-                colour: self.colour,
-            },
-            Sign::Field => Shape::Box(
-                Area {
-                    left: centre.0 - half,
-                    top: middle - half,
-                    right: centre.0 + half,
-                    bottom: middle + half,
-                },
-                self.colour,
-            ),
-        };
-        let name = Text {
-            at: (x + Self::SIGN * sizes.scale, y),
-            text: self.shown(sizes),
-            size: sizes.number,
-            colour: palette.text,
-            anchor: Anchor::Start,
-            turned: 0.0,
-        };
-        vec![sign, Shape::Text(name)]
-    }
-
-    /// The name, cut where it is long.
-    fn shown(&self, sizes: &Sizes) -> String {
-        font::cut(&self.name, sizes.number, 220.0 * sizes.scale)
-    }
-}
 
 /// A line of one pixel.
 fn thin(points: [At; 2], colour: Colour) -> Shape {

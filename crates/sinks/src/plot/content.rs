@@ -3,6 +3,7 @@
 pub mod bars;
 pub mod buckets;
 pub mod cells;
+mod interval;
 pub mod kept;
 pub mod lines;
 pub mod spectra;

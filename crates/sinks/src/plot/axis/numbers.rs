@@ -20,7 +20,7 @@ pub fn ticks(label: &str, unit: Option<&str>, (from, to): (f64, f64), most: usiz
         false => 0.0,
     };
     let title = match far {
-        true => titled(&format!("{label} − {}", step.text(base)), &unit),
+        true => titled(&format!("{label} − {}", short(step.text(base))), &unit),
         false => titled(label, &unit),
     };
     let first = ((low - base) / step.size - 1e-9).ceil() as i64;
@@ -34,6 +34,17 @@ pub fn ticks(label: &str, unit: Option<&str>, (from, to): (f64, f64), most: usiz
     Ticks {
         list: (first..=last).map(tick).collect(),
         title,
+    }
+}
+
+/// Without zeros at the end of a fraction.
+fn short(number: String) -> String {
+    match number.contains('.') {
+        true => number
+            .trim_end_matches('0')
+            .trim_end_matches('.')
+            .to_string(),
+        false => number,
     }
 }
 
@@ -135,7 +146,7 @@ mod tests {
                 (1e8 - 0.1, 1e8 + 1.0),
                 5,
                 "0.0 +0.5 +1.0",
-                "x − 100,000,000.0 (V)",
+                "x − 100,000,000 (V)",
             ),
         ] {
             let found = labels(unit, range, most);

@@ -11,7 +11,10 @@ const WHOLE: i32 = 52;
 
 /// The number of the interval of a width that a value is in.
 fn number(value: f64, exponent: i32) -> i64 {
-    (value / power(exponent)).floor() as i64
+    let scaled = value / power(exponent);
+    // Rounded towards zero, which is above a negative one; `floor` would be a call where processors are of any age.
+    let number = scaled as i64;
+    number - i64::from(number as f64 > scaled)
 }
 
 /// Two to a power from -1022 to 1023, exactly.
@@ -279,6 +282,20 @@ mod tests {
             let found = filled(&values, 64);
             assert_eq!(held(&found), held(&expected));
             assert_eq!(found.exponent(), expected.exponent());
+        }
+    }
+
+    #[test]
+    fn numbers_are_rounded_down() {
+        for (value, exponent, expected) in [
+            (5.0, 1, 2),
+            (-5.0, 1, -3),
+            (-4.0, 1, -2),
+            (-1e-200, 0, -1),
+            (1e15, -3, 8_000_000_000_000_000),
+        ] {
+            assert_eq!(number(value, exponent), expected, "{value}");
+            assert_eq!((value / power(exponent)).floor(), expected as f64);
         }
     }
 

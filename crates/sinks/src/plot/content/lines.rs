@@ -10,7 +10,8 @@ use dataflow_core::Result;
 use dataflow_core::saved::{Restored, Save};
 use serde::{Deserialize, Serialize};
 
-use super::buckets::{Buckets, Merge};
+use super::buckets::Buckets;
+use super::interval::{EMPTY, Interval, as_numbers, of_numbers};
 use super::{Content, kept};
 use crate::plot::axis::Meaning;
 use crate::plot::chart::{Chart, LeftOut, Legend, Look, Sides};
@@ -37,77 +38,6 @@ pub struct Plan {
     pub range: Option<(f64, f64)>,
     /// So many intervals of x at most.
     pub most: usize,
-}
-
-/// What an interval of x holds of a line. Points are in the places of both axes; NaN where there is none.
-#[derive(Clone, Copy, Debug)]
-struct Interval {
-    first: At,
-    low: At,
-    high: At,
-    last: At,
-    /// The least and the greatest of those that are marked.
-    marks: [At; 2],
-}
-
-const NOWHERE: At = (f64::NAN, f64::NAN);
-
-const EMPTY: Interval = Interval {
-    first: NOWHERE,
-    low: NOWHERE,
-    high: NOWHERE,
-    last: NOWHERE,
-    marks: [NOWHERE; 2],
-};
-
-/// Whether one of two points comes before the other in an order; one that is nowhere does not.
-fn better(one: At, other: At, before: impl Fn(At, At) -> bool) -> At {
-    if other.0.is_nan() || (!one.0.is_nan() && !before(other, one)) {
-        one
-    } else {
-        other
-    }
-}
-
-impl Interval {
-    fn of(point: At, marked: bool) -> Self {
-        Self {
-            first: point,
-            low: point,
-            high: point,
-            last: point,
-            marks: [if marked { point } else { NOWHERE }; 2],
-        }
-    }
-
-    /// In the order of x; of points with the same x and y it does not matter which one it is.
-    fn points(&self) -> Vec<At> {
-        let mut points = vec![self.first];
-        let inner = match self.low.0 <= self.high.0 {
-            true => [self.low, self.high],
-            false => [self.high, self.low],
-        };
-        for point in inner.into_iter().chain([self.last]) {
-            if points.last() != Some(&point) {
-                points.push(point);
-            }
-        }
-        points
-    }
-}
-
-impl Merge for Interval {
-    /// Of equals the one that is there already stays: it has the lower x, or came first. Only of those with the highest x the last stays.
-    fn merge(&mut self, above: Self) {
-        self.first = better(self.first, above.first, |a, b| a.0 < b.0);
-        self.last = better(self.last, above.last, |a, b| a.0 >= b.0);
-        let lower = |a: At, b: At| a.1 < b.1 || (a.1 == b.1 && a.0 < b.0);
-        let higher = |a: At, b: At| a.1 > b.1 || (a.1 == b.1 && a.0 < b.0);
-        self.low = better(self.low, above.low, lower);
-        self.high = better(self.high, above.high, higher);
-        self.marks[0] = better(self.marks[0], above.marks[0], lower);
-        self.marks[1] = better(self.marks[1], above.marks[1], higher);
-    }
 }
 
 /// Collects the points of lines.
@@ -221,16 +151,13 @@ impl Lines {
             };
             let found = value(ys, row);
             let place = found.and_then(|y| y_scale.position(y));
-            let interval = match place {
-                Some(place) => Interval::of((x, place), is_set(marks, row)),
-                // Where there is nothing the line has a gap.
-                None => {
-                    self.facts.left_out.count(y_scale, found);
-                    EMPTY
-                }
-            };
             let line = &mut self.lines[group * plan.y.len() + y];
-            line.of(x, || EMPTY).merge(interval);
+            let interval = line.of(x, || EMPTY);
+            match place {
+                Some(place) => interval.add((x, place), is_set(marks, row)),
+                // An interval with nothing in it is a gap.
+                None => self.facts.left_out.count(y_scale, found),
+            }
         }
     }
 
@@ -360,29 +287,6 @@ impl Content for Lines {
         }
         self.facts = facts;
         Ok(())
-    }
-}
-
-/// Numbers of intervals are below two to the 53rd, so floats hold them.
-fn as_numbers(line: usize, at: i64, held: &Interval) -> [f64; 14] {
-    let [low, high] = held.marks;
-    let points = [held.first, held.low, held.high, held.last, low, high];
-    let mut row = [line as f64; 14];
-    row[1] = at as f64;
-    for (i, (x, y)) in points.into_iter().enumerate() {
-        (row[2 + 2 * i], row[3 + 2 * i]) = (x, y);
-    }
-    row
-}
-
-fn of_numbers(row: &[f64; 14]) -> Interval {
-    let point = |i: usize| (row[2 + 2 * i], row[3 + 2 * i]);
-    Interval {
-        first: point(0),
-        low: point(1),
-        high: point(2),
-        last: point(3),
-        marks: [point(4), point(5)],
     }
 }
 

@@ -119,15 +119,17 @@ impl Spectra {
             }
         }
         let start = self.cells.len() - self.height();
-        let scale = self.plan.meanings[2].scale;
-        for i in 0..values.len() {
-            let value = (values.is_valid(i) && !values.value(i).is_nan()).then(|| values.value(i));
-            match value.and_then(|value| scale.position(value)) {
-                Some(place) => {
-                    let cell = &mut self.cells[start + i / self.facts.joined];
-                    *cell = self.plan.combine.both(*cell, (place, 1));
+        let (scale, combine) = (self.plan.meanings[2].scale, self.plan.combine);
+        let cells = self.cells[start..].iter_mut();
+        let joined = self.facts.joined;
+        for (number, (cell, some)) in cells.zip(values.values().chunks(joined)).enumerate() {
+            for (i, value) in some.iter().enumerate() {
+                let there = values.is_valid(number * joined + i) && !value.is_nan();
+                let value = there.then_some(*value);
+                match value.and_then(|value| scale.position(value)) {
+                    Some(place) => *cell = combine.both(*cell, (place, 1)),
+                    None => self.facts.left_out.count(scale, value),
                 }
-                None => self.facts.left_out.count(scale, value),
             }
         }
         if self.columns.len() > self.plan.most[0] {
