@@ -85,6 +85,16 @@ impl Everything {
         self.sampling.map(|sampling| sampling.numbered(alone))
     }
 
+    /// What looks at the times of samples, if there are some, and where they are among the columns that are read.
+    fn steps(&self, read: &[Field], origins: &[Origin]) -> Option<(Steps, usize)> {
+        let (column, sampling) = self.times.as_ref().zip(self.sampling)?;
+        let at = read.iter().position(|field| *field.name() == column.name)?;
+        match origins[at] {
+            Origin::Read(at) => Some((Steps::new(column.clone(), sampling), at)),
+            _ => None,
+        }
+    }
+
     /// All columns: those of the files, of the folders, the file's and the row's.
     fn all(&self) -> Vec<(Field, Origin)> {
         let read = self.columns.fields().iter().enumerate();
@@ -163,19 +173,12 @@ impl FileSource {
             None => true,
         };
         // Times of samples are looked at whether or not anybody else wants them.
-        let times = all.times.as_ref().zip(all.sampling);
-        let of_times = |field: &Field| times.is_some_and(|(t, _)| t.name == *field.name());
+        let times = all.times.as_ref().map(|times| &times.name);
         let read = all.all().into_iter();
-        let read = read.filter(|(field, _)| is_wanted(field) || of_times(field));
+        let read = read.filter(|(field, _)| is_wanted(field) || times == Some(field.name()));
         let (read, origins): (Vec<Field>, Vec<Origin>) = read.unzip();
         let origins = dense(origins);
-        let steps = times.and_then(|(column, sampling)| {
-            let at = read.iter().position(|field| *field.name() == column.name)?;
-            let Origin::Read(at) = origins[at] else {
-                return None;
-            };
-            Some((Steps::new(column.clone(), sampling), at))
-        });
+        let steps = all.steps(&read, &origins);
         let outputs = read.iter().cloned().zip(origins);
         let outputs = outputs.filter(|(field, _)| is_wanted(field));
         let (fields, outputs): (Vec<Field>, Vec<Origin>) = outputs.unzip();
