@@ -27,5 +27,6 @@ mod stdin;
 mod time;
 mod time_joins;
 mod told;
+mod traces;
 mod trained;
 mod watched;

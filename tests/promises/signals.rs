@@ -122,7 +122,9 @@ fn spectra_are_the_same_for_any_workers_and_pieces() {
 fn longer_traces_take_the_same_memory() {
     let folder = tempfile::tempdir().expect("a folder");
     let of = |rows: u64| {
-        let source = format!("[engine]\nworkers = 2\nmemory = \"32MiB\"\n[sources.trace]\ntype = \"generate\"\npreset = \"trace\"\nrows = {rows}\n");
+        let source = format!(
+            "[engine]\nworkers = 2\nmemory = \"32MiB\"\n[sources.trace]\ntype = \"generate\"\npreset = \"trace\"\nrows = {rows}\n"
+        );
         let body = r#"
 [transforms.whole]
 type = "aggregate"

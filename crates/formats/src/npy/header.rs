@@ -46,14 +46,13 @@ pub(crate) struct Header {
 /// # Errors
 /// When it is none, is damaged, or the array holds something else than numbers. `at` is where the array begins in the file.
 pub(crate) fn read(from: &mut dyn Read, path: &str, at: u64) -> Result<Header> {
-    let (text, length) = text(from, path, at)?;
+    let (text, start, length) = text(from, path, at)?;
     let damaged = |byte: u64, why: &str| {
         Error::data(format!("the header of the array is damaged: {why}"))
             .file(path)
             .byte(at + byte)
             .help("copy the file again, or make it with `numpy.save`")
     };
-    let start = length - text.len() as u64;
     let literal = literal::parse(&text)
         .map_err(|at| damaged(start + at as u64, "it is not what NumPy writes"))?;
     let missing = |key: &str| damaged(start, &format!("there is no `{key}` as it should be"));
@@ -78,8 +77,8 @@ pub(crate) fn read(from: &mut dyn Read, path: &str, at: u64) -> Result<Header> {
     })
 }
 
-/// The text of a header, and the bytes up to its end.
-fn text(from: &mut dyn Read, path: &str, at: u64) -> Result<(String, u64)> {
+/// The text of a header, and the bytes up to its beginning and up to its end.
+fn text(from: &mut dyn Read, path: &str, at: u64) -> Result<(String, u64, u64)> {
     let cut = |e: std::io::Error| match e.kind() {
         std::io::ErrorKind::UnexpectedEof => {
             Error::data("it ends in the middle of the header of an array")
@@ -126,7 +125,7 @@ fn text(from: &mut dyn Read, path: &str, at: u64) -> Result<(String, u64)> {
             .collect(),
     };
     let before = head.len() as u64 + wide as u64;
-    Ok((text, before + length))
+    Ok((text, before, before + length))
 }
 
 /// What is wrong, and what to do.

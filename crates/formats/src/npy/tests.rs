@@ -101,6 +101,25 @@ fn later_versions_are_read() {
 }
 
 #[test]
+fn names_may_be_in_the_letters_of_old_versions() {
+    let text = "{'descr': [('#', '<i2')], 'fortran_order': False, 'shape': (1,)}";
+    let mut bytes = with_header(1, text, &[5, 0]);
+    for letter in bytes.iter_mut().filter(|letter| **letter == b'#') {
+        *letter = 0xb5;
+    }
+    assert_eq!(shown(&bytes), ["µ", "5"]);
+    // More letters than bytes in front of what is wrong.
+    let broken = text.replace(']', "");
+    let mut bytes = with_header(1, &broken, &[]);
+    let from = bytes.iter().position(|b| *b == b' ').expect("blanks");
+    bytes[from..]
+        .iter_mut()
+        .filter(|b| **b == b' ')
+        .for_each(|b| *b = 0xb5);
+    assert!(said(&bytes).contains("the header of the array is damaged"));
+}
+
+#[test]
 fn only_wanted_columns_are_made() {
     let data: Vec<u8> = (1..=6).collect();
     let file = written("x.npy", &array("'|u1'", false, "(2, 3)", &data));

@@ -108,7 +108,7 @@ fn together(columns: Vec<Numbers>) -> Result<Vec<Numbers>> {
             .help("write `npz`, which has an array for each column, or select this one alone"));
     }
     let same = columns.iter().all(|column| column.item == columns[0].item);
-    let floats = columns.iter().cloned().map(Numbers::as_floats);
+    let floats = columns.iter().cloned().map(Numbers::into_floats);
     Ok(if same { columns } else { floats.collect() })
 }
 

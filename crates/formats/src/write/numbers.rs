@@ -53,7 +53,7 @@ impl Numbers {
     }
 
     /// The numbers of these rows as float64.
-    pub fn as_floats(mut self) -> Self {
+    pub fn into_floats(mut self) -> Self {
         self.item = DataType::Float64;
         self
     }

@@ -123,7 +123,9 @@ impl FileConfig {
         let taken: Vec<&str> = taken.map(|f| f.name().as_str()).collect();
         self.check_added(&taken, check)?;
         let strict = self.strict(&columns, told, seen.first());
-        let known = seen.first().and_then(|seen| seen.sampling);
+        let times = self.times(&columns, &inputs, check)?;
+        let of_times = times.as_ref().and_then(|(_, sampling)| *sampling);
+        let known = of_times.or(seen.first().and_then(|seen| seen.sampling));
         let sampling = sampling(self.sampling.as_ref(), known, check)?;
         Some(Everything {
             entries: inputs.entries.into_iter().map(Arc::new).collect(),
@@ -137,6 +139,7 @@ impl FileConfig {
             strict,
             rate: self.rate,
             sampling,
+            times: times.map(|(column, _)| column),
             notes: inputs.notes,
         })
     }

@@ -257,15 +257,16 @@ fn first_line(stream: &mut impl Read) -> std::io::Result<Vec<u8>> {
 
 /// The name of the format that starts with these bytes.
 fn recognised(head: &[u8]) -> Option<&'static str> {
-    let known: [(_, fn(&[u8]) -> bool); 5] = [
-        ("parquet", parquet::recognise),
-        ("arrow", arrow::recognise),
-        ("npy", npy::recognise),
-        ("npz", npz::recognise),
-        ("wav", wav::recognise),
-    ];
-    if let Some((name, _)) = known.iter().find(|(_, is)| is(head)) {
-        return Some(name);
+    let known = match head {
+        head if parquet::recognise(head) => Some("parquet"),
+        head if arrow::recognise(head) => Some("arrow"),
+        head if npy::recognise(head) => Some("npy"),
+        head if npz::recognise(head) => Some("npz"),
+        head if wav::recognise(head) => Some("wav"),
+        _ => None,
+    };
+    if known.is_some() {
+        return known;
     }
     let wide = head.starts_with(&[0xff, 0xfe]) || head.starts_with(&[0xfe, 0xff]);
     if head.contains(&0) && !wide {

@@ -712,3 +712,64 @@ fn the_example_is_read() {
         "there is no file or folder `/nowhere.csv`"
     );
 }
+
+#[test]
+fn times_in_a_column_say_how_many_samples_there_are() {
+    let root = folder(&[
+        (
+            "trace.csv",
+            "Time (ms),voltage\n-1,5\n-0.5,6\n0.0,x\n0.5,7\n7.5,8\n8,9\n",
+        ),
+        ("short.csv", "time,voltage\n0,1\n"),
+        ("back.csv", "time,voltage\n2,1\n1,1\n"),
+        ("word.csv", "time,voltage\na,1\nb,1\n"),
+    ]);
+    let text = "path = 'ROOT/trace.csv'\nsampling = { column = 'Time (ms)' }\ncolumns.voltage = { type = 'float64' }";
+    let all = source::<FileConfig>(&settings(&root, text));
+    let expected = dataflow_core::Sampling::of(2000.0)
+        .from(-0.001)
+        .numbered(true);
+    assert_eq!(all.ports()[0].sampling, Some(expected));
+    assert!(
+        all.explain()
+            .iter()
+            .any(|line| line.contains("2000 samples per second from -0.001 s"))
+    );
+    for columns in [
+        vec![],
+        vec!["voltage".to_string()],
+        vec!["Time (ms)".to_string()],
+    ] {
+        let some = Arc::clone(&all).narrow(&Wanted {
+            columns: Some(columns.clone()),
+            ..Wanted::default()
+        });
+        for batch in [1, 100] {
+            let (rows, bad) = read(&*some, batch).expect("readable");
+            let found = (rows.num_columns(), rows.num_rows() + bad.len());
+            assert_eq!(found.0, columns.len());
+            assert!(found.1 >= 5);
+            let told = [(
+                "steps of `Time (ms)` are not 1/2000 s, the first in front of row 5".to_string(),
+                1,
+            )];
+            assert_eq!(some.remarks(), told);
+        }
+    }
+    let with = |file: &str, sampling: &str| {
+        said(
+            &root,
+            &format!("path = 'ROOT/{file}.csv'\nsampling = {sampling}"),
+        )
+        .join("; ")
+    };
+    assert!(with("short", "{ column = 'time' }").contains("there are too few"));
+    assert!(with("back", "{ column = 'time' }").contains("do not ascend"));
+    assert!(with("word", "{ column = 'time' }").contains("no time in numbers"));
+    assert!(with("short", "{ column = 'tim' }").contains("there is no column `tim`"));
+    assert_eq!(with("short", "{ column = 'time', rate = 10.0 }"), "");
+    assert_eq!(
+        with("short", "{ column = 'time', rate = 10.0, unit = 'us' }"),
+        ""
+    );
+}
