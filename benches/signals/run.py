@@ -48,7 +48,7 @@ compute.mean = "mean(value)"
 compute.std = "std(value, ddof => 0)"
 compute.rms = "rms(value)"
 compute.histogram = "histogram(value, bins => 100, range => [-5.0, 5.0])"
-[sinks.statistics]
+[sinks.statistics_file]
 type = "file"
 inputs = ["statistics"]
 path = "statistics.jsonl"
@@ -59,7 +59,7 @@ WELCH = """
 type = "aggregate"
 inputs = ["trace"]
 compute.psd = "welch(value, 4096)"
-[sinks.density]
+[sinks.density_file]
 type = "file"
 inputs = ["density"]
 path = "psd.jsonl"
@@ -119,7 +119,7 @@ FIRST = """
 type = "limit"
 inputs = ["trace"]
 rows = 10
-[sinks.few]
+[sinks.few_file]
 type = "file"
 inputs = ["few"]
 path = "few.csv"

@@ -91,7 +91,7 @@ y = "power"
 [sinks.line]
 type = "plot"
 inputs = ["trace"]
-path = ["${out}/trace.png"]
+path = ["${out}/trace.png", "${out}/trace.svg"]
 kind = "line"
 y = "value"
 "#;
@@ -110,7 +110,9 @@ fn spectra_are_the_same_for_any_workers_and_pieces() {
                     memory: "256MiB",
                 };
                 let (written, _) = run(&text, setting);
-                assert_eq!(written.len(), 7);
+                assert_eq!(written.len(), 8);
+                let picture = String::from_utf8_lossy(&written["trace.svg"]);
+                assert!(picture.contains("time (s)"), "{picture}");
                 let first = first.get_or_insert_with(|| written.clone());
                 same(first, &written, &format!("{path} {setting:?}"));
             }

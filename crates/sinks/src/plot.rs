@@ -36,8 +36,9 @@ pub struct Plot {
     pub path: Located<Names>,
     /// What is drawn.
     pub kind: Located<PlotKind>,
-    /// The column along the horizontal axis. Lines: numbers or times; default: the number of the row. Histogram: the two columns where
-    /// intervals begin and end; default `["from", "to"]`. Bars: the names. Heat map: as for lines, and with `value` it must be given.
+    /// The column along the horizontal axis. Lines: numbers or times; default: the seconds of the signal, where rows are its samples, else
+    /// the number of the row. Histogram: the two columns where intervals begin and end; default `["from", "to"]`. Bars: the names. Heat
+    /// map: as for lines, and with `value` it must be given.
     #[serde(default)]
     pub x: Option<Located<Names>>,
     /// The column of the values. Lines and bars: one or several. Histogram: default `"count"`. Heat map: the column of lists, each of

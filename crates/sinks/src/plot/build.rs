@@ -35,7 +35,7 @@ impl Plot {
     pub(super) fn drawing(&self, input: &Input, check: &mut Check<'_>) -> Option<Drawing> {
         let fits = self.check_keys(check);
         let drawing = match self.kind.value {
-            PlotKind::Line => self.lines(&input.schema, check),
+            PlotKind::Line => self.lines(input, check),
             PlotKind::Histogram => self.histogram(&input.schema, check),
             PlotKind::Bars => self.bars(&input.schema, check),
             PlotKind::Heatmap if self.value.is_some() => self.cells(&input.schema, check),
@@ -68,7 +68,8 @@ impl Plot {
         fits
     }
 
-    fn lines(&self, schema: &Schema, check: &mut Check<'_>) -> Option<Drawing> {
+    fn lines(&self, input: &Input, check: &mut Check<'_>) -> Option<Drawing> {
+        let (schema, sampling) = (&input.schema, input.sampled.known());
         let x = self.optional(self.one(self.x.as_ref(), "x", check), schema, check);
         let y = self.several(schema, check);
         let named = |name: &Option<Located<String>>, wanted, check: &mut Check<'_>| match name {
@@ -79,13 +80,21 @@ impl Plot {
         let marks = named(&self.marks, Wanted::Booleans, check);
         let range = self.y_ends(check);
         let (x, y) = (x?, y?);
-        let label = x.as_ref().map_or("row", |column| column.name.as_str());
-        let meanings = [
+        let (unnamed, unit) = match sampling {
+            Some(_) => ("time", Some("s".to_string())),
+            None => ("row", None),
+        };
+        let label = x.as_ref().map_or(unnamed, |column| column.name.as_str());
+        let mut meanings = [
             self.x_meaning(label, x.as_ref().map(|column| column.measure)),
             self.y_meaning(only(&y), y[0].measure),
         ];
+        if x.is_none() && meanings[0].unit.is_none() {
+            meanings[0].unit = unit;
+        }
         Some(Drawing::Lines(Arc::new(lines::Plan {
             x,
+            sampling,
             y,
             by: by?,
             marks: marks?,

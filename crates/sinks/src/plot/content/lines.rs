@@ -6,8 +6,8 @@ use arrow_array::cast::AsArray;
 use arrow_array::{Array, BooleanArray, Float64Array, RecordBatch};
 use arrow_cast::cast;
 use arrow_schema::DataType;
-use dataflow_core::Result;
 use dataflow_core::saved::{Restored, Save};
+use dataflow_core::{Result, Sampling};
 use serde::{Deserialize, Serialize};
 
 use super::buckets::Buckets;
@@ -27,8 +27,10 @@ const FEW_POINTS: usize = 60;
 /// Which lines are drawn.
 #[derive(Clone, Debug)]
 pub struct Plan {
-    /// None: the number of the row.
+    /// None: the time of the sample, or the number of the row.
     pub x: Option<Column>,
+    /// How rows sample a signal, if they do.
+    pub sampling: Option<Sampling>,
     pub y: Vec<Column>,
     /// A line for each of its values.
     pub by: Option<Column>,
@@ -102,7 +104,13 @@ impl Lines {
         self.facts.rows += rows.num_rows() as u64;
         match &self.plan.x {
             Some(column) => places(rows, column, &mut self.facts.origin),
-            None => Ok((start..self.facts.rows).map(|row| row as f64).collect()),
+            None => {
+                let at = |row| match self.plan.sampling {
+                    Some(sampling) => sampling.time(row),
+                    None => row as f64,
+                };
+                Ok((start..self.facts.rows).map(at).collect())
+            }
         }
     }
 
