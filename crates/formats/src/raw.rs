@@ -257,8 +257,7 @@ mod tests {
         };
         let said = failure(&raw, &file);
         assert!(
-            said.contains("behind the last whole frame of 4 bytes are 1 bytes more")
-                && said.contains("byte 20"),
+            said.contains("the file goes on for 1 byte") && said.contains("byte 20"),
             "{said}"
         );
         let raw = Raw {

@@ -91,10 +91,11 @@ pub(crate) fn whole_frames(path: &str, start: u64, end: u64, frame: usize) -> Re
         Error::data(what).file(path).byte(end)
     })?;
     if !bytes.is_multiple_of(frame) {
-        let whole = end - bytes % frame;
+        let left = bytes % frame;
+        let whole = end - left;
+        let plural = if left == 1 { "" } else { "s" };
         let what = format!(
-            "behind the last whole frame of {frame} bytes are {} bytes more",
-            end - whole
+            "behind the last whole frame ({frame} bytes each) the file goes on for {left} byte{plural}"
         );
         return Err(Error::data(what)
             .file(path)

@@ -63,9 +63,10 @@ impl FileConfig {
     }
 
     pub(super) fn report(&self, error: &Error, check: &mut Check<'_>) {
-        let message = match error.in_file() {
-            Some(file) => format!("{} ({file})", error.what()),
-            None => error.what().to_string(),
+        let message = match (error.in_file(), error.at_byte()) {
+            (Some(file), Some(byte)) => format!("{} ({file}, byte {byte})", error.what()),
+            (Some(file), None) => format!("{} ({file})", error.what()),
+            (None, _) => error.what().to_string(),
         };
         let help = error.helps().map(str::to_string);
         match &self.format {

@@ -481,11 +481,12 @@ impl Source for FileSource {
         if inner.watched().is_some() {
             lines.push("goes on with files that land while it reads".to_string());
         }
-        if let (Some(times), Some(sampling)) = (&all.times, all.sampling) {
-            let (name, rate, start) = (&times.name, sampling.rate, sampling.start);
-            lines.push(format!(
-                "{rate} samples per second from {start} s on; looks whether the times in `{name}` agree"
-            ));
+        if let Some(sampling) = all.sampling {
+            let (rate, start) = (sampling.rate, sampling.start);
+            lines.push(format!("{rate} samples per second from {start} s on"));
+        }
+        if let Some(times) = &all.times {
+            lines.push(format!("looks whether the times in `{}` agree", times.name));
         }
         if let Some(rate) = all.rate {
             lines.push(format!("hands out {rate} at most"));

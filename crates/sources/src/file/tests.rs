@@ -773,3 +773,58 @@ fn times_in_a_column_say_how_many_samples_there_are() {
         ""
     );
 }
+
+#[test]
+fn traces_say_what_they_are_or_what_is_wrong_with_them() {
+    let root = folder(&[
+        ("x.i16", "abcd"),
+        ("odd.i16", "abcde"),
+        ("x.raw", "abcd"),
+        ("x.wav", "RIFFabcdWAVE"),
+    ]);
+    assert_eq!(
+        rows(&root, "path = 'ROOT/x.i16'"),
+        ["value", "25185", "25699"]
+    );
+    let raw = "path = 'ROOT/x.raw'\nformat = { raw = { type = 'u8', channels = 2, skip = 2 } }\nsampling = { rate = 10.0 }";
+    assert_eq!(rows(&root, raw), ["c0 c1", "99 100"]);
+    let source = source::<FileConfig>(&settings(&root, raw));
+    assert!(
+        source
+            .explain()
+            .contains(&"10 samples per second from 0 s on".to_string())
+    );
+    for (text, expected) in [
+        (
+            "path = 'ROOT/odd.i16'",
+            "(2 bytes each) the file goes on for 1 byte (ROOT/odd.i16, byte 4)",
+        ),
+        (
+            "path = 'ROOT/x.raw'",
+            "a raw file does not say what it holds (ROOT/x.raw) | say it: `format = { raw = ",
+        ),
+        (
+            "path = 'ROOT/x.raw'\nformat = 'raw'",
+            "raw samples have a type",
+        ),
+        (
+            "path = 'ROOT/x.raw'\nformat = { raw = { type = 'f16' } }",
+            "did you mean `i16`?",
+        ),
+        (
+            "path = 'ROOT/x.raw'\nformat = { raw = { type = 'i8', channels = 0 } }",
+            "there are 0 `channels`",
+        ),
+        (
+            "path = 'ROOT/x.wav'",
+            "there is no chunk `fmt ` that says what the samples are (ROOT/x.wav, byte 12)",
+        ),
+        (
+            "path = '-'\nformat = 'npz'",
+            "npz cannot be read from standard input",
+        ),
+    ] {
+        let said = said(&root, text).join("; ");
+        assert!(said.contains(expected), "{text}: {said}");
+    }
+}
