@@ -131,7 +131,7 @@ PEERS = {
         from scipy import signal
         w = signal.get_window("hann", 4096); scale = 1 / (1e6 * (w * w).sum())
         trace = np.memmap(PATH, dtype="<f8", mode="r")
-        total, count, chunk, rest = np.zeros(2049), 0, 4096 * 256, np.empty(0)
+        total, count, chunk, rest = np.zeros(2049), 0, 4096 * 32, np.empty(0)
         for at in range(0, len(trace), chunk):
             part = np.concatenate([rest, trace[at:at + chunk]])
             segments = np.lib.stride_tricks.sliding_window_view(part, 4096)[::2048]
@@ -150,7 +150,7 @@ PEERS = {
         from scipy import signal
         w = signal.get_window("hann", 4096); scale = 2 / (1e6 * (w * w).sum())
         trace = np.memmap(PATH, dtype="<f8", mode="r")
-        chunk, rest, first = 4096 * 64, np.empty(0), 0
+        chunk, rest, first = 4096 * 32, np.empty(0), 0
         schema = pa.schema([("time", pa.float64()), ("power", pa.list_(pa.float64()))])
         with pq.ParquetWriter("spectrogram.parquet", schema, compression="snappy") as out:
             for at in range(0, len(trace), chunk):

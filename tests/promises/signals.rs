@@ -157,5 +157,5 @@ path = "spectrogram.npz"
 "#;
         peak(folder.path(), &format!("{source}{body}"), &[])
     };
-    constant("spectra of a trace", of(500_000), of(10_000_000));
+    constant("spectra of a trace", of(4_000_000), of(16_000_000));
 }

@@ -177,6 +177,8 @@ struct Edges {
     edges: Arc<[f64]>,
     /// Intervals per unit, where they are equally wide.
     density: Option<f64>,
+    /// How far a value's place among equally wide intervals may be off, in intervals.
+    slack: f64,
 }
 
 impl Edges {
@@ -192,6 +194,7 @@ impl Edges {
         Ok(Self {
             edges: edges.into(),
             density: None,
+            slack: 1.0,
         })
     }
 
@@ -211,9 +214,13 @@ impl Edges {
             let what = format!("a range that has {count} intervals");
             return Err(wrong(range, &what).help("take fewer bins"));
         }
+        let density = count as f64 / (to - from);
+        // A difference, a product and the edges themselves are rounded: a few units in the last place of what is largest.
+        let slack = 16.0 * f64::EPSILON * (from.abs().max(to.abs()) * density + count as f64);
         Ok(Self {
             edges: edges.into(),
-            density: Some(count as f64 / (to - from)),
+            density: Some(density),
+            slack,
         })
     }
 
@@ -242,6 +249,24 @@ impl Edges {
                     bin += 1;
                 }
                 bin + 1
+            }
+        }
+    }
+}
+
+impl Edges {
+    /// Counts values that all belong to one group. Where a value's place is not within reach of an edge, it need not be compared with any.
+    fn count(&self, values: &[f64], counts: &mut [u64]) {
+        let (first, bins) = (self.edges[0], self.bins() as f64);
+        let density = self.density.unwrap_or(f64::NAN);
+        let inside = self.slack..1.0 - self.slack;
+        for x in values {
+            let place = (x - first) * density;
+            let below = place as u32;
+            if place >= 0.0 && place < bins && inside.contains(&(place - f64::from(below))) {
+                counts[below as usize + 1] += 1;
+            } else if !x.is_nan() {
+                counts[self.slot(*x)] += 1;
             }
         }
     }
@@ -290,6 +315,12 @@ impl Accumulator for Fixed {
     fn update(&mut self, groups: Groups<'_>, columns: &[ArrayRef], _: &Places) -> Result<()> {
         let slots = self.slots();
         let (edges, counts) = (&self.edges, &mut self.counts);
+        let values = column(columns, 0)?.as_primitive_opt::<Float64Type>();
+        let values = values.filter(|values| values.null_count() == 0);
+        if let (Some(values), Groups::One) = (values, groups) {
+            edges.count(values.values(), &mut counts[..slots]);
+            return Ok(());
+        }
         visit(column(columns, 0)?, |row, x| {
             counts[groups.of(row) * slots + edges.slot(x)] += 1;
         })
@@ -542,6 +573,42 @@ mod tests {
             let (below, above) = (&case["below"], &case["above"]);
             let expected = format!("[{below}] [{above}] {from:?} {to:?} {counts:?}");
             assert_eq!(found(&options, &bits(&case["values"])), expected);
+        }
+    }
+
+    #[test]
+    fn values_at_edges_are_where_the_edges_say() {
+        for (bins, from, to) in [
+            (10, 0.0, 1.0),
+            (7, -0.3, 0.4),
+            (100, 1e8, 1e8 + 1e-3),
+            (3, -1e-300, 2e-300),
+        ] {
+            let of = |value: Value| Argument {
+                name: String::new(),
+                value,
+                at: 0..1,
+            };
+            let edges = Edges::equal(&of(Value::Integer(bins)), &of(list(&[from, to])));
+            let Ok(edges) = edges else { continue };
+            let near = |edge: &f64| [edge.next_down(), *edge, edge.next_up()];
+            let mut values: Vec<f64> = edges.edges.iter().flat_map(near).collect();
+            values.extend([
+                f64::NAN,
+                f64::INFINITY,
+                f64::NEG_INFINITY,
+                from - 1.0,
+                to + 1.0,
+                (from + to) / 2.0,
+            ]);
+            let mut expected = vec![0; edges.bins() + 2];
+            values
+                .iter()
+                .filter(|x| !x.is_nan())
+                .for_each(|x| expected[edges.slot(*x)] += 1);
+            let mut counts = vec![0; edges.bins() + 2];
+            edges.count(&values, &mut counts);
+            assert_eq!(counts, expected, "{bins} {from} {to}");
         }
     }
 

@@ -17,7 +17,7 @@ samples (also without the name, as in `welch(x, 4096)`; default 256) that overla
 (`detrend => 'constant'`, `'linear'` or `'none'`), times a `window` (default `'hann'`; also `'hamming'`, `'blackman'`, `'blackmanharris'`, \
 `'flattop'`, `'boxcar'`, `'kaiser(8.6)'`, `'tukey(0.25)'`, `'gaussian(512)'`), transformed with `nfft` points (default `nperseg`; more are \
 padded with zeros). `scaling` is `'density'` (power per hertz, the default) or `'spectrum'` (power); `average` is `'mean'` or `'median'`, which is \
-corrected for its bias. `onesided => false` gives the negative frequencies as well. With two columns, `welch(i, q)`, the signal is complex and \
+corrected for its bias (`approximate => true` tells powers apart by their first bits, so that a median is off by 0.4 % at most and takes little memory). `onesided => false` gives the negative frequencies as well. With two columns, `welch(i, q)`, the signal is complex and \
 has two sides.
 
 The result is a list of structures `frequency` and `power`, frequencies rising; `unnest` twice makes a row of each. Samples behind the last whole segment do \

@@ -12,7 +12,7 @@ use dataflow_signal::Fourier;
 use super::{Scaling, Settings};
 
 /// About so many bytes are written at once.
-const SLICE: usize = 1 << 20;
+const SLICE: usize = 1 << 18;
 
 /// Makes spectra into rows.
 pub(super) struct Spectra {

@@ -25,7 +25,9 @@ pub(crate) fn welch(call: &Call, usage: &'static str) -> Result<Accepted, CallPr
     let hop = reading.hop("noverlap", segment)?;
     let shape = reading.shape(segment, Window::Hann, Detrend::Constant)?;
     let scaling = reading.scaling()?;
+    let nearly = reading.truth("approximate")?;
     let kind = match reading.word("average", &["mean", "median"])? {
+        Some("median") if nearly == Some(true) => Kind::Nearly,
         Some("median") => Kind::Median,
         _ => Kind::Mean,
     };

@@ -5,6 +5,7 @@
 //! its samples, and their sums are exact, so the result depends on nothing else.
 
 mod call;
+mod nearly;
 mod together;
 
 use std::sync::Arc;
@@ -31,6 +32,8 @@ enum Kind {
     Mean,
     /// The median of their powers.
     Median,
+    /// The same, of powers that are only told apart by their first bits.
+    Nearly,
     /// The mean of their magnitudes, in decibels.
     Magnitude,
 }
@@ -381,7 +384,12 @@ impl Tally for Spectra {
             .iter()
             .map(|group| self.groups[*group as usize].skipped);
         let short = groups.iter().filter(|group| self.is_short(**group)).count();
+        let nearly = match self.lens.settings.kind {
+            Kind::Nearly => groups.len() as u64,
+            _ => 0,
+        };
         let all = [
+            ("medians within 0.4 %, since they are approximate", nearly),
             (
                 "segments left out, since a sample of theirs is not finite",
                 skipped.sum(),

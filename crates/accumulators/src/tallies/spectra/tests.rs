@@ -56,6 +56,17 @@ fn calls() -> Vec<(Component, Call)> {
             ),
         ),
         (
+            crate::welch::component(),
+            call(
+                &one,
+                &[
+                    ("nperseg", Value::Integer(40)),
+                    ("average", text("median")),
+                    ("approximate", Value::Boolean(true)),
+                ],
+            ),
+        ),
+        (
             crate::spectrum::component(),
             call(
                 &one,
@@ -388,4 +399,28 @@ fn spectra_of_whole_signals_are_those_of_scipy() {
             );
         }
     }
+}
+
+#[test]
+fn approximate_medians_are_near() {
+    let text = Value::Text("median".into());
+    let mut options = vec![("nperseg", Value::Integer(32)), ("average", text)];
+    let component = crate::welch::component();
+    let samples = golden_signal(20_000, 0.0);
+    let mut found = Vec::new();
+    for _ in 0..2 {
+        let call = numbered(call(&[DataType::Float64], &options));
+        let accepted = check(&component, &call).expect("the call fits");
+        let made = fed(&accepted, &pieces(&samples, 999));
+        found.push((value(&accepted, &*made).1, made.bytes(), made.remarks(&[0])));
+        options.push(("approximate", Value::Boolean(true)));
+    }
+    let [(exact, all, told), (near, few, said)] = &found[..] else {
+        panic!("two results");
+    };
+    for (near, exact) in near.iter().zip(exact) {
+        assert!((near / exact - 1.0).abs() < 1.0 / 250.0, "{near} {exact}");
+    }
+    assert!(told.is_empty() && few < all, "{few} {all}");
+    assert!(said[0].0.contains("approximate"));
 }

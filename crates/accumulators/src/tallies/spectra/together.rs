@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::nearly::Nearly;
 use super::{Kind, read_numbers, write_numbers};
 use crate::exact::{Bins, read_varint, write_varint};
 
@@ -12,12 +13,15 @@ pub(super) enum Together {
     Sums(u64, Option<Box<Bins>>),
     /// Each, by its number.
     Each(BTreeMap<u64, Box<[f64]>>),
+    /// How many of each bin have which first bits.
+    Nearly(Nearly),
 }
 
 impl Together {
     pub(super) fn of(kind: Kind) -> Self {
         match kind {
             Kind::Median => Self::Each(BTreeMap::new()),
+            Kind::Nearly => Self::Nearly(Nearly::default()),
             Kind::Mean | Kind::Magnitude => Self::Sums(0, None),
         }
     }
@@ -33,6 +37,7 @@ impl Together {
             Self::Each(each) => {
                 each.insert(number, values.into());
             }
+            Self::Nearly(nearly) => nearly.add(values),
         }
     }
 
@@ -48,6 +53,10 @@ impl Together {
                 let bias = median_bias(each.len());
                 let median = |bin| median(each.values().map(|values| values[bin])) / bias;
                 Some((0..bins).map(median).collect())
+            }
+            Self::Nearly(nearly) => {
+                let bias = median_bias(usize::try_from(nearly.count()).ok().filter(|n| *n > 0)?);
+                Some(nearly.medians().map(|median| median / bias).collect())
             }
         }
     }
@@ -67,13 +76,18 @@ impl Together {
                     write_numbers(values, out);
                 }
             }
+            Self::Nearly(nearly) => nearly.write(out),
         }
     }
 
     /// Takes in what `write` wrote; `None` if it is not that.
     pub(super) fn read(&mut self, bins: usize, bytes: &mut &[u8]) -> Option<()> {
+        if let Self::Nearly(nearly) = self {
+            return nearly.read(bins, bytes);
+        }
         let more = read_varint(bytes)?;
         match self {
+            Self::Nearly(_) => {}
             Self::Sums(count, sums) => {
                 *count += more;
                 if more > 0 {
@@ -102,6 +116,7 @@ impl Together {
                     .map_or(0, |values| values.len() * 8 + 48);
                 each.len() * one
             }
+            Self::Nearly(nearly) => nearly.bytes(),
         }
     }
 }
