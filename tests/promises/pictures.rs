@@ -22,12 +22,12 @@ rows = 20_000
 [transforms.intervals]
 type = "aggregate"
 inputs = ["trace"]
-compute.voltage = "histogram(voltage, bins => 50, range => [-4, 4])"
+compute.value = "histogram(value, bins => 50, range => [-4, 4])"
 
 [transforms.fields]
 type = "unnest"
 inputs = ["intervals"]
-column = "voltage"
+column = "value"
 
 [transforms.elements]
 type = "unnest"
@@ -51,7 +51,7 @@ inputs = ["trace"]
 path = ["${out}/line.png", "${out}/line.svg"]
 kind = "line"
 x = "time"
-y = "voltage"
+y = "value"
 x_unit = "s"
 y_unit = "V"
 marks = "is_anomaly"
@@ -103,7 +103,7 @@ fn pictures_are_the_same_for_any_workers_and_batches() {
     }
     let written = expected.expect("some");
     let line = String::from_utf8_lossy(&written["line.svg"]);
-    assert!(line.contains(">time (ms)<") && line.contains(">voltage (V)<"));
+    assert!(line.contains(">time (ms)<") && line.contains(">value (V)<"));
     let series = String::from_utf8_lossy(&written["series.svg"]);
     assert!(series.contains(">timestamp (UTC)<") && series.contains("`device` has more values"));
     assert!(written["heat.png"].starts_with(b"\x89PNG"));
@@ -111,11 +111,11 @@ fn pictures_are_the_same_for_any_workers_and_batches() {
 
 #[test]
 fn a_wrong_column_is_told_before_the_run() {
-    let wrong = PIPELINE.replace("y = \"voltage\"", "y = \"voltige\"");
+    let wrong = PIPELINE.replace("y = \"value\"", "y = \"valeu\"");
     let pipeline = Pipeline::from_text(wrong).set("out", "out");
     let error = pipeline.load().err().expect("wrong").to_string();
     assert!(
-        error.contains("there is no column `voltige`") && error.contains("did you mean `voltage`?"),
+        error.contains("there is no column `valeu`") && error.contains("did you mean `value`?"),
         "{error}"
     );
 }

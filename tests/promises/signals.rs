@@ -37,7 +37,7 @@ fn source(path: &str) -> String {
 }
 
 /// Everything that is made of a trace, into files.
-const BODY: &str = r#"
+pub(crate) const SIGNALS: &str = r#"
 [transforms.whole]
 type = "aggregate"
 inputs = ["trace"]
@@ -101,7 +101,7 @@ fn spectra_are_the_same_for_any_workers_and_pieces() {
     let folder = tempfile::tempdir().expect("a folder");
     let mut first: Option<Written> = None;
     for path in written(folder.path(), &signal(30_000)) {
-        let text = format!("[params]\nout = \"out\"\n{}{BODY}", source(&path));
+        let text = format!("[params]\nout = \"out\"\n{}{SIGNALS}", source(&path));
         for workers in [1, 2, 3] {
             for batch_rows in [1, 7, 1000, 8192] {
                 let setting = Setting {
