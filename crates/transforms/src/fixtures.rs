@@ -14,8 +14,8 @@ use dataflow_core::component::{Build, Component, TransformConfig};
 use dataflow_core::config::{Key, Node, Tree};
 use dataflow_core::transform::Input;
 use dataflow_core::{
-    Accumulator, AccumulatorPlan, Check, Error, Groups, Info, Places, Problems, Result, Span,
-    TimeRule, Transform,
+    Accumulator, AccumulatorPlan, Check, Error, Groups, Info, Places, Problems, Result, Sampled,
+    Span, TimeRule, Transform,
 };
 use dataflow_testkit::{Drive, Outcome, Timing};
 
@@ -147,6 +147,24 @@ fn made(
     timed: bool,
     catalog: &[Component],
 ) -> (Option<Arc<dyn Transform>>, Problems) {
+    made_of(
+        component,
+        config,
+        inputs,
+        timed,
+        Sampled::default(),
+        catalog,
+    )
+}
+
+fn made_of(
+    component: &Component,
+    config: &str,
+    inputs: &[&RecordBatch],
+    timed: bool,
+    sampled: Sampled,
+    catalog: &[Component],
+) -> (Option<Arc<dyn Transform>>, Problems) {
     let table: toml::Table = config.parse().expect("TOML");
     let mut problems = Problems::new();
     let parameters = BTreeMap::new();
@@ -164,7 +182,7 @@ fn made(
         let names = ["before", "table"].into_iter();
         let input = |(name, input): (&str, &&RecordBatch)| Input {
             provisional: false,
-            sampled: dataflow_core::Sampled::default(),
+            sampled: sampled.clone(),
             from: vec![name.into()],
             schema: input.schema(),
             timed,
@@ -186,6 +204,17 @@ fn made(
 /// The transform that a configuration makes of this input.
 pub(crate) fn build<C: TransformConfig>(config: &str, input: &RecordBatch) -> Arc<dyn Transform> {
     build_of::<C>(config, &[input])
+}
+
+/// The same of rows that are samples of a signal, or not.
+pub(crate) fn build_sampled<C: TransformConfig>(
+    config: &str,
+    input: &RecordBatch,
+    sampled: Sampled,
+) -> Arc<dyn Transform> {
+    let component = Component::transform::<C>();
+    let (built, problems) = made_of(&component, config, &[input], false, sampled, &catalog());
+    built.unwrap_or_else(|| panic!("{config}: {problems:?}"))
 }
 
 /// The transform that a configuration makes of these inputs.
@@ -221,6 +250,17 @@ pub(crate) fn build_real_of<C: TransformConfig>(
 /// What is wrong with a configuration.
 pub(crate) fn problems<C: TransformConfig>(config: &str, input: &RecordBatch) -> Vec<String> {
     problems_of::<C>(config, &[input])
+}
+
+/// The same over rows that are samples of a signal, or not.
+pub(crate) fn problems_sampled<C: TransformConfig>(
+    config: &str,
+    input: &RecordBatch,
+    sampled: Sampled,
+) -> Vec<String> {
+    let component = Component::transform::<C>();
+    let (_, problems) = made_of(&component, config, &[input], false, sampled, &catalog());
+    problems.list().iter().map(|p| p.message.clone()).collect()
 }
 
 /// What is wrong with a configuration over these inputs.
