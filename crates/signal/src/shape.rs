@@ -58,6 +58,35 @@ impl Detrend {
     }
 }
 
+impl Detrend {
+    /// Takes it out of samples some of which are NaN: those stay, and the others are as if they were all, each where it is.
+    pub fn apply_to_numbers(self, samples: &mut [f64]) {
+        if !crate::memory::has_gap(samples) {
+            return self.apply(samples);
+        }
+        let numbers = samples.iter().enumerate().filter(|(_, x)| !x.is_nan());
+        let (places, numbers): (Vec<f64>, Vec<f64>) =
+            numbers.map(|(at, x)| (at as f64, *x)).unzip();
+        let level = match self {
+            Self::None => 0.0,
+            Self::Constant | Self::Linear => mean(&numbers),
+        };
+        let middle = mean(&places);
+        let (mut both, mut square) = (0.0, 0.0);
+        for (at, x) in places.iter().zip(&numbers) {
+            both += (at - middle) * (x - level);
+            square += (at - middle) * (at - middle);
+        }
+        let slope = match self == Self::Linear && square > 0.0 {
+            true => both / square,
+            false => 0.0,
+        };
+        for (at, x) in samples.iter_mut().enumerate() {
+            *x -= level + slope * (at as f64 - middle);
+        }
+    }
+}
+
 /// The mean, summed in eight lanes: in one order, and with less rounding than one after another.
 fn mean(samples: &[f64]) -> f64 {
     let mut lanes = [0.0; 8];
@@ -137,6 +166,32 @@ impl Shape {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn gaps_have_no_say_in_a_trend() {
+        let line = |i: i32| 2.0 - 0.5 * f64::from(i);
+        for kind in [Detrend::None, Detrend::Constant, Detrend::Linear] {
+            let mut samples: Vec<f64> = (0..9).map(line).collect();
+            samples[2] = f64::NAN;
+            samples[8] = f64::NAN;
+            let before = samples.clone();
+            kind.apply_to_numbers(&mut samples);
+            assert!(samples[2].is_nan() && samples[8].is_nan());
+            // The numbers are at 0, 1 and 3 to 7, whose mean is 26 / 7.
+            let level = 2.0 - 0.5 * 26.0 / 7.0;
+            for (x, now) in before.iter().zip(&samples).filter(|(x, _)| !x.is_nan()) {
+                let expected = match kind {
+                    Detrend::None => *x,
+                    Detrend::Constant => x - level,
+                    Detrend::Linear => 0.0,
+                };
+                assert!((now - expected).abs() < 1e-14, "{kind:?} {x} {now}");
+            }
+        }
+        let mut nothing = [f64::NAN; 3];
+        Detrend::Linear.apply_to_numbers(&mut nothing);
+        assert!(nothing.iter().all(|x| x.is_nan()));
+    }
 
     #[test]
     fn lines_are_taken_out() {

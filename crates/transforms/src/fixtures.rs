@@ -252,6 +252,17 @@ pub(crate) fn problems<C: TransformConfig>(config: &str, input: &RecordBatch) ->
     problems_of::<C>(config, &[input])
 }
 
+/// The same over rows that are samples of a signal, or not.
+pub(crate) fn problems_sampled<C: TransformConfig>(
+    config: &str,
+    input: &RecordBatch,
+    sampled: Sampled,
+) -> Vec<String> {
+    let component = Component::transform::<C>();
+    let (_, problems) = made_of(&component, config, &[input], false, sampled, &catalog());
+    problems.list().iter().map(|p| p.message.clone()).collect()
+}
+
 /// What is wrong with a configuration over these inputs.
 pub(crate) fn problems_of<C: TransformConfig>(
     config: &str,

@@ -35,7 +35,8 @@ pub(crate) struct KeyNumbers {
 }
 
 impl KeyNumbers {
-    fn new(types: &[DataType], memory: usize) -> Result<Self> {
+    /// None yet, of keys of these types.
+    pub(crate) fn new(types: &[DataType], memory: usize) -> Result<Self> {
         Ok(Self {
             columns: types.len(),
             groups: match types.is_empty() {
@@ -58,7 +59,12 @@ impl KeyNumbers {
     }
 
     /// The number of each row's key.
-    fn assign(&mut self, keys: &[ArrayRef], rows: usize, numbers: &mut Vec<u32>) -> Result<()> {
+    pub(crate) fn assign(
+        &mut self,
+        keys: &[ArrayRef],
+        rows: usize,
+        numbers: &mut Vec<u32>,
+    ) -> Result<()> {
         let Some(groups) = &mut self.groups else {
             numbers.clear();
             numbers.resize(rows, 0);

@@ -26,6 +26,7 @@ mod resample;
 mod route;
 mod saved;
 mod select;
+mod signals;
 mod sort;
 mod spectrogram;
 mod time_join;
@@ -43,15 +44,21 @@ pub fn list() -> Vec<Component> {
     vec![
         Component::transform::<aggregate::Aggregate>(),
         Component::transform::<asof::Asof>(),
+        Component::transform::<signals::Decimate>(),
         Component::transform::<dedup::Dedup>(),
         Component::transform::<previous::Delta>(),
         Component::transform::<describe::Describe>(),
+        Component::transform::<signals::Detrend>(),
         Component::transform::<filter::Filter>(),
+        Component::transform::<signals::Find>(),
+        Component::transform::<signals::Fir>(),
+        Component::transform::<signals::Iir>(),
         Component::transform::<interval::Interval>(),
         Component::transform::<join::Join>(),
         Component::transform::<previous::Lag>(),
         Component::transform::<limit::Limit>(),
         Component::transform::<lookup::Lookup>(),
+        Component::transform::<signals::MovingAverage>(),
         Component::transform::<previous::Rate>(),
         Component::transform::<resample::Resample>(),
         Component::transform::<route::Route>(),
