@@ -350,11 +350,35 @@ fn millions_of_keys_stay_within_the_budget() {
 
 /// A pipeline for each transform that the tests above do not run.
 const TRANSFORMS: &[(&str, &str)] = &[
+    (
+        "decimate",
+        "type = \"decimate\"\ncolumns = [\"y\"]\nfactor = 10\n",
+    ),
     ("describe", "type = \"describe\"\n"),
+    (
+        "detrend",
+        "type = \"detrend\"\ncolumns = [\"y\"]\nsamples = 10_000\n",
+    ),
+    (
+        "find",
+        "type = \"find\"\nkind = \"peaks\"\ncolumns = [\"y\"]\ndistance = 10\nprominence = 0.5\nwlen = 100\n",
+    ),
+    (
+        "fir",
+        "type = \"fir\"\ncolumns = [\"y\"]\ntaps = [0.25, 0.5, 0.25]\n",
+    ),
+    (
+        "iir",
+        "type = \"iir\"\ncolumns = [\"y\"]\nrate = 1e3\ndesign = { kind = \"lowpass\", order = 4, cutoff = 100.0 }\n",
+    ),
     ("limit", "type = \"limit\"\nrows = 40_000_000\n"),
     (
         "lookup",
         "type = \"lookup\"\ntable = \"prices\"\non = { device = \"name\" }\n[sources.prices]\ntype = \"generate\"\nrows = 1000\ncolumns.name = { kind = \"categories\", count = 20 }\ncolumns.price = { kind = \"sequence\" }\n",
+    ),
+    (
+        "moving_average",
+        "type = \"moving_average\"\ncolumns = [\"y\"]\nsamples = 100\n",
     ),
     (
         "spectrogram",

@@ -65,6 +65,48 @@ column = "value"
 segment = 256
 overlap = 200
 decibels = true
+[transforms.low]
+type = "iir"
+inputs = ["trace"]
+columns = ["value"]
+design = { type = "butterworth", kind = "lowpass", order = 8, cutoff = 500.0 }
+[transforms.smooth]
+type = "fir"
+inputs = ["low"]
+columns = ["value"]
+design = { kind = "lowpass", cutoff = 800.0, taps = 31 }
+[transforms.mean]
+type = "moving_average"
+inputs = ["smooth"]
+columns = ["value"]
+samples = 25
+[transforms.fewer]
+type = "decimate"
+inputs = ["mean"]
+columns = ["value"]
+factor = 4
+[transforms.straight]
+type = "detrend"
+inputs = ["fewer"]
+columns = ["value"]
+samples = 700
+kind = "linear"
+[transforms.found]
+type = "find"
+inputs = ["trace"]
+kind = "peaks"
+columns = ["value"]
+distance = 20
+prominence = 0.5
+wlen = 101
+[sinks.filtered]
+type = "file"
+inputs = ["straight"]
+path = "${out}/filtered.csv"
+[sinks.events]
+type = "file"
+inputs = ["found"]
+path = "${out}/events.csv"
 [sinks.whole_file]
 type = "file"
 inputs = ["whole"]
@@ -110,7 +152,7 @@ fn spectra_are_the_same_for_any_workers_and_pieces() {
                     memory: "256MiB",
                 };
                 let (written, _) = run(&text, setting);
-                assert_eq!(written.len(), 8);
+                assert_eq!(written.len(), 10);
                 let picture = String::from_utf8_lossy(&written["trace.svg"]);
                 assert!(picture.contains("time (s)"), "{picture}");
                 let first = first.get_or_insert_with(|| written.clone());
