@@ -28,6 +28,11 @@ snapshots:
     cargo build --release
     python3 benches/snapshots/run.py --program target/release/dataflow
 
+# Spectra, statistics, filters and memory of long traces, beside numpy and scipy.
+signals:
+    cargo build --release
+    python3 benches/signals/run.py --program target/release/dataflow
+
 # Write the generated pages and the schema again, and the library's documentation.
 docs:
     cargo run -- reference docs/reference

@@ -1,11 +1,17 @@
-//! Bytes that nobody meant: every text parser takes anything without a panic, for as long as `FUZZ_SECONDS` says.
+//! Bytes that nobody meant: every parser takes anything without a panic, for as long as `FUZZ_SECONDS` says.
 //!
 //! Inputs are mutations of good ones (bytes changed, cut, doubled, pieces of other inputs put in), from a fixed seed and then
 //! on and on, so that a longer run tries more. A failure prints the input.
 
 use std::time::{Duration, Instant};
 
+use dataflow::core::{Place, Wanted};
 use dataflow::{Catalog, describe};
+use dataflow_formats::npy::Npy;
+use dataflow_formats::npz::Npz;
+use dataflow_formats::raw::{Raw, RawType};
+use dataflow_formats::wav::Wav;
+use dataflow_formats::{InputFile, ReadFormat, Request};
 
 /// A small generator of pseudo-random numbers (Steele, Lea and Flood's SplitMix64).
 struct Dice(u64);
@@ -136,4 +142,71 @@ fn json_lines() {
         "{\"t\":\"2025-01-01T00:00:00Z\"}\n\n{\"t\":true}\n",
     ]);
     fuzz("json lines", &seeds, dataflow_formats::jsonl::fuzz);
+}
+
+/// Reads a file with these bytes to its end, or to what is wrong with it.
+fn read(format: &dyn ReadFormat, bytes: &[u8], path: &std::path::Path) -> dataflow::Result<u64> {
+    std::fs::write(path, bytes).expect("writes");
+    let file = InputFile {
+        path: path.to_str().expect("a path of text").into(),
+        bytes: Some(bytes.len() as u64),
+    };
+    let reading = format.reading(&Request {
+        columns: format.inspect(&file)?.schema,
+        wanted: Wanted::default(),
+    })?;
+    let mut cutter = reading.cutter(&file, 0, Place::default())?;
+    let (mut reader, mut rows) = (reading.reader(), 0);
+    while let Some(piece) = cutter.next()? {
+        // No head makes anybody take more than a piece may be.
+        assert!(piece.bytes < 40 << 20, "{}", piece.bytes);
+        reader.open(&file, piece)?;
+        while let Some(decoded) = reader.next(8192)? {
+            rows += decoded
+                .batches
+                .iter()
+                .map(|(_, b)| b.len() as u64)
+                .sum::<u64>();
+        }
+        // What is compressed may be long.
+        if rows > 1 << 20 {
+            break;
+        }
+    }
+    Ok(rows)
+}
+
+/// Mutations of the files that other programs wrote.
+fn fuzz_files(name: &str, extension: &str, format: &dyn ReadFormat) {
+    let folder = std::fs::read_dir(crate::traces::oracles()).expect("a folder");
+    let paths = folder.map(|entry| entry.expect("an entry").path());
+    let of_kind = paths.filter(|path| path.extension().is_some_and(|e| e == extension));
+    let mut seeds: Vec<Vec<u8>> = of_kind
+        .map(|path| std::fs::read(path).expect("readable"))
+        .collect();
+    seeds.sort();
+    assert!(!seeds.is_empty(), "{name}");
+    let scratch = tempfile::tempdir().expect("a folder");
+    let path = scratch.path().join("x");
+    fuzz(name, &seeds, |input| drop(read(format, input, &path)));
+}
+
+#[test]
+fn arrays() {
+    fuzz_files("npy", "npy", &Npy {});
+}
+
+#[test]
+fn archives_of_arrays() {
+    fuzz_files("npz", "npz", &Npz::default());
+}
+
+#[test]
+fn waves() {
+    fuzz_files("wav", "wav", &Wav::default());
+}
+
+#[test]
+fn raw_samples() {
+    fuzz_files("raw", "f32", &Raw::of(RawType::F32));
 }

@@ -51,12 +51,15 @@ pub fn rows_read(shown: &Value) -> u64 {
     rows.sum()
 }
 
-/// All files in a folder, and what is in them.
+/// All files in a folder, and what is in them; but for the rows of an archive of arrays, which stay for a run that goes on.
 pub fn written(folder: &Path) -> Vec<(String, Vec<u8>)> {
     if !folder.exists() {
         return Vec::new();
     }
-    let names = program::files(folder).into_iter();
+    let stays = |name: &String| name.starts_with('.') && name.contains(".npz.");
+    let names = program::files(folder)
+        .into_iter()
+        .filter(|name| !stays(name));
     let read = |name: String| {
         let bytes = std::fs::read(folder.join(&name)).expect("readable");
         (name, bytes)

@@ -47,6 +47,15 @@ fn attempt(folder: &Path, numbers: &mut Numbers, kill_within: Option<Duration>) 
     None
 }
 
+/// Removes what an archive of arrays was made of: it stays for a run that goes on.
+fn remove_kept(folder: &Path) {
+    for name in program::files(folder) {
+        if name.starts_with(".several.npz.") {
+            std::fs::remove_file(folder.join(name)).expect("removed");
+        }
+    }
+}
+
 /// Kills runs of a pipeline and lets others go on, several times over.
 fn survives(text: &str, seed: u64) {
     // More of them for a long look: `just soak`.
@@ -78,6 +87,7 @@ fn survives(text: &str, seed: u64) {
             }
         };
         gone_on += usize::from(said.contains("goes on from snapshot"));
+        remove_kept(&folder.path().join("killed"));
         expect_same(&folder.path().join("killed"), &expected, "after kills");
     }
     println!("{kills} kills, {gone_on} of {rounds} ends went on from a snapshot");
@@ -148,6 +158,59 @@ fn files_that_roll_survive_kills() {
     );
     let text = crate::time::source(folder.path(), "20s", "") + ROLLED;
     survives(&text, 5);
+}
+
+/// Arrays for NumPy, whose heads and places are known at the end.
+const ARRAYS: &str = r#"
+[transforms.seen]
+type = "sort"
+inputs = ["readings"]
+by_time = true
+
+[transforms.numbers]
+type = "select"
+inputs = ["seen"]
+keep = ["time", "x"]
+compute.twice = "2 * x"
+
+[transforms.number]
+type = "select"
+inputs = ["seen"]
+keep = ["x"]
+
+[sinks.one]
+type = "file"
+inputs = ["number"]
+path = "${out}/one.npy"
+
+[sinks.several]
+type = "file"
+inputs = ["numbers"]
+path = "${out}/several.npz"
+
+[sinks.rolled]
+type = "file"
+inputs = ["numbers"]
+path = "${out}/rolled.npz"
+roll = { rows = 3_000 }
+
+[sinks.rolled_one]
+type = "file"
+inputs = ["number"]
+path = "${out}/rolled.npy"
+roll = { rows = 777 }
+"#;
+
+#[test]
+fn arrays_survive_kills() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let rows = readings(20_000, 5, 60);
+    write(
+        folder.path(),
+        &files(&rows, |at, _| format!("{}.csv", at % 3)),
+    );
+    let text = crate::time::source(folder.path(), "20s", "") + ARRAYS;
+    survives(&text, 7);
 }
 
 #[test]

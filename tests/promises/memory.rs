@@ -356,6 +356,10 @@ const TRANSFORMS: &[(&str, &str)] = &[
         "lookup",
         "type = \"lookup\"\ntable = \"prices\"\non = { device = \"name\" }\n[sources.prices]\ntype = \"generate\"\nrows = 1000\ncolumns.name = { kind = \"categories\", count = 20 }\ncolumns.price = { kind = \"sequence\" }\n",
     ),
+    (
+        "spectrogram",
+        "type = \"spectrogram\"\ncolumn = \"y\"\nsegment = 256\nrate = 1e3\n",
+    ),
     ("route", "type = \"route\"\nroutes.low = \"y < 0.5\"\n"),
     (
         "select",

@@ -14,7 +14,7 @@ use crate::program;
 const PASSES: [u64; 4] = [1, 2, 3, 7];
 
 /// Rows that are written as they come, in both kinds of files that do so; groups that are written at the end, also to a file that must
-/// not exist; and a file per value.
+/// not exist; a file per value; and a picture, which must not exist either.
 const PIPELINE: &str = r#"
 [sources.rows]
 type = "generate"
@@ -55,6 +55,18 @@ if_exists = "fail"
 type = "file"
 inputs = ["groups"]
 path = "out/by/{device}.arrow"
+if_exists = "fail"
+
+[sinks.warm_picture]
+type = "plot"
+inputs = ["warm"]
+path = ["out/warm.png", "out/warm.svg"]
+kind = "line"
+x = "timestamp"
+y = "temperature"
+by = "device"
+width = 300
+height = 200
 if_exists = "fail"
 "#;
 

@@ -89,3 +89,56 @@ fn same(found: &[Value], golden: &Value, name: &str, row: impl Fn(&Value) -> Vec
         }
     }
 }
+
+/// A pipeline that reads a trace and counts what is in its columns.
+fn counted(path: &std::path::Path, settings: &str, column: &str) -> String {
+    format!(
+        "params = {{ out = \"\" }}\n[sources.trace]\ntype = \"file\"\npath = \"{}\"\n{settings}\n\
+         [transforms.counted]\ntype = \"aggregate\"\ninputs = [\"trace\"]\n\
+         compute = {{ rows = \"count(*)\", unlike = \"count(*) filter (where isnan({column}))\", most = \"max({column}) filter (where not isnan({column}))\" }}\n\
+         [sinks.counted_file]\ntype = \"file\"\ninputs = [\"counted\"]\npath = \"${{out}}/counted.jsonl\"\n",
+        path.display()
+    )
+}
+
+/// Rows, those that are no number, and the largest: see what NumPy and the files' descriptions say.
+#[test]
+fn traces_of_all_kinds_are_read() {
+    let Some(folder) = shared() else { return };
+    let folder = folder.join("waveform");
+    let second = "sampling = { column = \"time\", rate = 1e6 }";
+    let nameless = "format = { csv = { header = false, names = [\"time\", \"voltage\"] } }\nsampling = { column = \"time\" }";
+    let found = "sampling = { column = \"time\" }";
+    for (name, settings, column, rows, unlike, most) in [
+        ("chirp.npz", "", "data", 10_000, 0, 1.0),
+        ("multi_tone.npz", "", "data", 10_000, 0, 1.5),
+        ("edge_cases/all_nan.npz", "", "data", 1000, 1000, f64::NAN),
+        ("edge_cases/empty.npz", "", "data", 0, 0, f64::NAN),
+        ("edge_cases/extreme_large.npz", "", "data", 1000, 0, 1e100),
+        ("sine_1khz.csv", second, "voltage", 10_000, 0, 1.0),
+        ("sine_1khz.csv", found, "voltage", 10_000, 0, 1.0),
+        ("no_header.csv", nameless, "voltage", 10_000, 0, 1.0),
+        (
+            "multichannel.csv",
+            "sampling = { column = \"time\", rate = 999.0 }",
+            "ch2",
+            1000,
+            0,
+            1.0,
+        ),
+    ] {
+        for setting in few("64MiB") {
+            let (written, report) = run(&counted(&folder.join(name), settings, column), setting);
+            let counted = &json_lines(&written["counted.jsonl"])[0];
+            assert_eq!(counted["rows"], rows, "{name}");
+            assert_eq!(counted["unlike"], unlike, "{name}");
+            match counted["most"].as_f64() {
+                Some(found) => {
+                    assert!(found <= most * 1.2 && found > most * 0.8, "{name}: {found}")
+                }
+                None => assert!(most.is_nan(), "{name}"),
+            }
+            assert_eq!(report.numbers.components[0].notes, [], "{name}");
+        }
+    }
+}

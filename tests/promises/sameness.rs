@@ -13,6 +13,7 @@ use parquet::arrow::ArrowWriter;
 use parquet::file::properties::WriterProperties;
 
 use crate::data::{self, Row, TYPES};
+use crate::signals::SIGNALS;
 use crate::time::OVER_TIME;
 
 const WORKERS: [usize; 4] = [1, 2, 3, 8];
@@ -535,12 +536,39 @@ compute.sum = "sum(s_id)"
 }
 
 /// A call or more of every accumulator.
-const CALLS: [(&str, &[&str]); 30] = [
+const CALLS: [(&str, &[&str]); 36] = [
     ("all", &["all(flag)", "all(y > 1)"]),
     ("any", &["any(flag)", "any(y > 49)"]),
     ("arg_max", &["arg_max(id, wild)", "arg_max(word, n)"]),
     ("arg_min", &["arg_min(id, x)", "arg_min(word, word)"]),
     ("correlation", &["correlation(x, y)", "correlation(y, n)"]),
+    ("crest_factor", &["crest_factor(wild)", "crest_factor(y)"]),
+    (
+        "periodogram",
+        &[
+            "periodogram(y, rate => 10)",
+            "periodogram(wild, rate => 1, nfft => 50)",
+        ],
+    ),
+    ("rms", &["rms(wild)", "rms(finite(wild))"]),
+    (
+        "spectrum",
+        &[
+            "spectrum(y, 32, rate => 10)",
+            "spectrum(x, y, segment => 9, rate => 2)",
+        ],
+    ),
+    (
+        "welch",
+        &[
+            "welch(y, 32, rate => 10)",
+            "welch(wild, 8, rate => 10, average => 'median')",
+        ],
+    ),
+    (
+        "zero_crossings",
+        &["zero_crossings(wild)", "zero_crossings(y - 25)"],
+    ),
     (
         "count",
         &[
@@ -648,7 +676,7 @@ fn every_accumulator_has_a_call_here() {
 
 #[test]
 fn every_transform_is_run_here() {
-    let all = [TRANSFORMS, UNNESTS, JOINS, OVER_TIME]
+    let all = [TRANSFORMS, UNNESTS, JOINS, OVER_TIME, SIGNALS]
         .concat()
         .replace(' ', "");
     let catalog = Catalog::default();

@@ -17,8 +17,14 @@ use crate::states::multiset::Multiset;
 use crate::states::options::{Options, number, numbers, unfit, whole, wrong};
 use crate::states::plan::Plan;
 
+mod growing;
+
+use growing::Growing;
+
 const USAGE: &str = "histogram(x, bins => 20, range => [0.0, 10.0])";
 const MOST_BINS: i64 = 100_000;
+/// At most so many intervals where nothing is said of them.
+const USUAL: usize = 100;
 
 /// The catalog's entry.
 pub(crate) fn component() -> Component {
@@ -26,8 +32,10 @@ pub(crate) fn component() -> Component {
         name: "histogram",
         summary: "How many values fall into each of a row of intervals",
         manual: "\
-The intervals are given in one of three ways: `edges => [0, 1, 10]`, which must rise; `bins => 20, range => [0, 10]`, equally
-wide with numpy's edges; or `width => 0.5`, intervals between multiples of the width, wherever there are values.
+The intervals are given in one of four ways: `edges => [0, 1, 10]`, which must rise; `bins => 20, range => [0, 10]`, equally
+wide with numpy's edges; `width => 0.5`, intervals between multiples of the width, wherever there are values; or not at all: then they
+are between multiples of a power of two, the smallest with which at most `bins` of them (default 100, so 50 to 100) reach from
+the least value to the greatest. That follows from the values alone, in whatever order they come, and infinite ones are above or below.
 
 The result is a structure of `below` and `above`, the numbers of values outside of all intervals, and `bins`, a list of
 structures `from`, `to` and `count`; `unnest` makes rows of it. An interval contains its lower end and not its upper one; as in
@@ -55,9 +63,12 @@ fn accept(call: &Call) -> Result<Accepted, CallProblem> {
         (Some(edges), None, None, None) => Intervals::Edges(Edges::given(edges)?),
         (None, Some(width), None, None) => Intervals::Width(positive(width)?),
         (None, None, Some(bins), Some(range)) => Intervals::Edges(Edges::equal(bins, range)?),
+        (None, None, bins, None) => Intervals::Growing(match bins {
+            None => USUAL,
+            Some(bins) => whole(bins, 2, MOST_BINS)?,
+        }),
         _ => {
-            let message =
-                "the intervals are given by `edges`, by `width`, or by `bins` and `range`";
+            let message = "the intervals are given by `edges`, by `width`, by `bins` and `range`, or by `bins` alone";
             return Err(CallProblem::new(message).help(format!("write `{USAGE}`")));
         }
     };
@@ -77,6 +88,7 @@ fn positive(width: &Argument) -> Result<f64, CallProblem> {
 enum Intervals {
     Edges(Edges),
     Width(f64),
+    Growing(usize),
 }
 
 impl Intervals {
@@ -89,6 +101,7 @@ impl Intervals {
                 let bins = Field::new("bins", long(DataType::Float64), false);
                 (format!("histogram of width {width:?}"), vec![bins, counts])
             }
+            Self::Growing(bins) => (format!("histogram of {bins} bins"), growing::fields()),
         };
         Plan {
             state,
@@ -106,6 +119,7 @@ impl Intervals {
                     groups: Vec::new(),
                     group_bytes: 0,
                 }),
+                Self::Growing(bins) => Box::new(Growing::new(*bins)),
             }),
         }
     }
@@ -163,6 +177,8 @@ struct Edges {
     edges: Arc<[f64]>,
     /// Intervals per unit, where they are equally wide.
     density: Option<f64>,
+    /// How far a value's place among equally wide intervals may be off, in intervals.
+    slack: f64,
 }
 
 impl Edges {
@@ -178,6 +194,7 @@ impl Edges {
         Ok(Self {
             edges: edges.into(),
             density: None,
+            slack: 1.0,
         })
     }
 
@@ -197,9 +214,13 @@ impl Edges {
             let what = format!("a range that has {count} intervals");
             return Err(wrong(range, &what).help("take fewer bins"));
         }
+        let density = count as f64 / (to - from);
+        // A difference, a product and the edges themselves are rounded: a few units in the last place of what is largest.
+        let slack = 16.0 * f64::EPSILON * (from.abs().max(to.abs()) * density + count as f64);
         Ok(Self {
             edges: edges.into(),
-            density: Some(count as f64 / (to - from)),
+            density: Some(density),
+            slack,
         })
     }
 
@@ -228,6 +249,24 @@ impl Edges {
                     bin += 1;
                 }
                 bin + 1
+            }
+        }
+    }
+}
+
+impl Edges {
+    /// Counts values that all belong to one group. Where a value's place is not within reach of an edge, it need not be compared with any.
+    fn count(&self, values: &[f64], counts: &mut [u64]) {
+        let (first, bins) = (self.edges[0], self.bins() as f64);
+        let density = self.density.unwrap_or(f64::NAN);
+        let inside = self.slack..1.0 - self.slack;
+        for x in values {
+            let place = (x - first) * density;
+            let below = place as u32;
+            if place >= 0.0 && place < bins && inside.contains(&(place - f64::from(below))) {
+                counts[below as usize + 1] += 1;
+            } else if !x.is_nan() {
+                counts[self.slot(*x)] += 1;
             }
         }
     }
@@ -276,6 +315,12 @@ impl Accumulator for Fixed {
     fn update(&mut self, groups: Groups<'_>, columns: &[ArrayRef], _: &Places) -> Result<()> {
         let slots = self.slots();
         let (edges, counts) = (&self.edges, &mut self.counts);
+        let values = column(columns, 0)?.as_primitive_opt::<Float64Type>();
+        let values = values.filter(|values| values.null_count() == 0);
+        if let (Some(values), Groups::One) = (values, groups) {
+            edges.count(values.values(), &mut counts[..slots]);
+            return Ok(());
+        }
         visit(column(columns, 0)?, |row, x| {
             counts[groups.of(row) * slots + edges.slot(x)] += 1;
         })
@@ -532,13 +577,49 @@ mod tests {
     }
 
     #[test]
+    fn values_at_edges_are_where_the_edges_say() {
+        for (bins, from, to) in [
+            (10, 0.0, 1.0),
+            (7, -0.3, 0.4),
+            (100, 1e8, 1e8 + 1e-3),
+            (3, -1e-300, 2e-300),
+        ] {
+            let of = |value: Value| Argument {
+                name: String::new(),
+                value,
+                at: 0..1,
+            };
+            let edges = Edges::equal(&of(Value::Integer(bins)), &of(list(&[from, to])));
+            let Ok(edges) = edges else { continue };
+            let near = |edge: &f64| [edge.next_down(), *edge, edge.next_up()];
+            let mut values: Vec<f64> = edges.edges.iter().flat_map(near).collect();
+            values.extend([
+                f64::NAN,
+                f64::INFINITY,
+                f64::NEG_INFINITY,
+                from - 1.0,
+                to + 1.0,
+                (from + to) / 2.0,
+            ]);
+            let mut expected = vec![0; edges.bins() + 2];
+            values
+                .iter()
+                .filter(|x| !x.is_nan())
+                .for_each(|x| expected[edges.slot(*x)] += 1);
+            let mut counts = vec![0; edges.bins() + 2];
+            edges.count(&values, &mut counts);
+            assert_eq!(counts, expected, "{bins} {from} {to}");
+        }
+    }
+
+    #[test]
     fn what_cannot_be_is_said() {
         let wrong: [&[(&str, Value)]; 6] = [
-            &[],
+            &[("range", list(&[0.0, 1.0]))],
             &[("edges", list(&[1.0, 1.0]))],
             &[("edges", list(&[1.0]))],
             &[("width", Value::Integer(0))],
-            &[("bins", Value::Integer(5))],
+            &[("bins", Value::Integer(1))],
             &[
                 ("bins", Value::Integer(3)),
                 ("range", list(&[1.0, f64::from_bits(1.0_f64.to_bits() + 1)])),

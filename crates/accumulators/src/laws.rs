@@ -523,7 +523,10 @@ fn nothing_is_defined() {
     every(|case, _| {
         let made = case.made(5);
         let nulls = case.fed(&case.rows(40, Kind::Null), &(0..40).collect::<Vec<_>>(), 9);
-        if !case.types.is_empty() {
+        // A null is a missing sample of a signal, which no spectrum may close up.
+        let of_signals = ["periodogram", "spectrum", "welch"];
+        let counts = of_signals.iter().any(|name| case.about.starts_with(name));
+        if !case.types.is_empty() && !counts {
             case.agrees(nulls.as_ref(), made.as_ref(), "of nulls");
         }
         let (_, value) = case.result(made.as_ref());

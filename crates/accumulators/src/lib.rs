@@ -8,6 +8,7 @@ mod correlation;
 mod count;
 mod count_distinct;
 mod covariance;
+mod crest_factor;
 mod exact;
 mod first;
 mod histogram;
@@ -22,11 +23,14 @@ mod mean;
 mod median;
 mod min;
 mod mode;
+mod periodogram;
 mod quantile;
 mod quantiles;
 mod range;
+mod rms;
 mod skewness;
 mod slope;
+mod spectrum;
 mod states;
 mod std;
 mod sum;
@@ -34,6 +38,8 @@ mod tallies;
 mod top_values;
 mod variance;
 mod weighted_mean;
+mod welch;
+mod zero_crossings;
 
 use dataflow_core::component::Component;
 
@@ -48,6 +54,7 @@ pub fn list() -> Vec<Component> {
         count::component(),
         count_distinct::component(),
         covariance::component(),
+        crest_factor::component(),
         first::component(),
         histogram::component(),
         integral::component(),
@@ -59,15 +66,20 @@ pub fn list() -> Vec<Component> {
         median::component(),
         min::component(),
         mode::component(),
+        periodogram::component(),
         quantile::component(),
         quantiles::component(),
         range::component(),
+        rms::component(),
         skewness::component(),
         slope::component(),
+        spectrum::component(),
         std::component(),
         sum::component(),
         top_values::component(),
         variance::component(),
         weighted_mean::component(),
+        welch::component(),
+        zero_crossings::component(),
     ]
 }

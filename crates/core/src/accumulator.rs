@@ -128,6 +128,12 @@ pub trait Accumulator: Send {
         0
     }
 
+    /// What is to be said of these groups in the closing report, with how often it happened.
+    fn remarks(&self, groups: &[u32]) -> Vec<(&'static str, u64)> {
+        let _ = groups;
+        Vec::new()
+    }
+
     /// Forgets all groups and gives the memory back.
     fn clear(&mut self);
 }

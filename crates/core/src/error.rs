@@ -151,6 +151,11 @@ impl Error {
         self.inner.file.as_deref()
     }
 
+    /// The byte of the file, from 0.
+    pub fn at_byte(&self) -> Option<u64> {
+        self.inner.byte
+    }
+
     /// The row, from 0.
     pub fn at_row(&self) -> Option<u64> {
         self.inner.row

@@ -103,6 +103,11 @@ pub trait Source: Send + Sync {
         Ok(None)
     }
 
+    /// What was noticed of the rows that were read and is no error, and how often: for the closing report. Each is told once.
+    fn remarks(&self) -> Vec<(String, u64)> {
+        Vec::new()
+    }
+
     /// Other rows with the same columns, with what this source adds to its rows: what a test of a pipeline puts in its place.
     fn stand_in(&self, rows: Arc<dyn Source>) -> Arc<dyn Source> {
         rows

@@ -337,6 +337,7 @@ impl Run {
             receipts.push((sink.id.to_string(), sink.receipt.clone()));
         }
         Moment::AllCommitted.pass();
+        remember_remarks(&shared);
         let numbers = shared.metrics.numbers();
         tracing::info!(seconds = numbers.seconds, "the run is complete");
         Ok(Report {
@@ -344,6 +345,17 @@ impl Run {
             receipts,
             workers: shared.settings.workers,
         })
+    }
+}
+
+/// What sources noticed goes into the closing report.
+fn remember_remarks(shared: &Shared) {
+    for (index, node) in shared.plan.nodes.iter().enumerate() {
+        if let Work::Source(source) = &node.work {
+            for (text, count) in source.remarks() {
+                shared.metrics.of(index).note(&text, count);
+            }
+        }
     }
 }
 

@@ -1474,7 +1474,7 @@ fn every_function_treats_every_row_by_itself() {
     .to_vec();
     let mut dice = Dice(7);
     for name in crate::function_names() {
-        for _ in 0..60 {
+        for _ in 0..200 {
             let count = dice.below(4);
             let words: Vec<&str> = (0..count).map(|_| dice.of(&arguments)).collect();
             texts.push(format!("{name}({})", words.join(", ")));

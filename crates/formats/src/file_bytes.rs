@@ -71,6 +71,20 @@ impl FileBytes {
         }
     }
 
+    /// The bytes from `start` to the end of the file.
+    pub fn from(&self, start: u64) -> Range {
+        self.range(start, self.bytes.saturating_sub(start))
+    }
+
+    /// So many bytes from `start`, as a stream.
+    pub fn range(&self, start: u64, length: u64) -> Range {
+        Range {
+            bytes: self.clone(),
+            at: start,
+            end: start.saturating_add(length),
+        }
+    }
+
     /// Exactly these bytes.
     pub fn all(&self, into: &mut [u8], at: u64) -> io::Result<()> {
         let mut filled = 0;
@@ -81,6 +95,23 @@ impl FileBytes {
             }
         }
         Ok(())
+    }
+}
+
+/// A range of a file as a stream.
+pub(crate) struct Range {
+    bytes: FileBytes,
+    at: u64,
+    end: u64,
+}
+
+impl io::Read for Range {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        let left = self.end.saturating_sub(self.at);
+        let most = out.len().min(usize::try_from(left).unwrap_or(usize::MAX));
+        let read = self.bytes.some(&mut out[..most], self.at)?;
+        self.at += read as u64;
+        Ok(read)
     }
 }
 

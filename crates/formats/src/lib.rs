@@ -12,9 +12,14 @@ mod file_bytes;
 mod guess;
 pub mod instants;
 pub mod jsonl;
+pub mod npy;
+pub mod npz;
 pub mod parquet;
+pub mod raw;
+mod samples;
 pub mod stdin;
 pub mod text;
+pub mod wav;
 pub mod write;
 
 use std::fs::File;
@@ -193,6 +198,19 @@ pub trait WriteFormat: Send + Sync {
     ) -> Result<Box<dyn RowsWriter>>;
 }
 
+/// Makes a file of what was written into another.
+pub type Remake = Box<dyn FnOnce(&File, &File) -> Result<()> + Send>;
+
+/// What is to be done in a file when its last byte is written, since only then is known what must stand before it.
+pub enum Ending {
+    /// Nothing: it is complete.
+    Nothing,
+    /// These bytes take the place of its first ones.
+    Head(Vec<u8>),
+    /// The file is made of what was written (the first), in the place of it.
+    Anew(Remake),
+}
+
 /// Writes the rows of one file.
 pub trait RowsWriter: Send {
     /// Appends rows.
@@ -207,6 +225,19 @@ pub trait RowsWriter: Send {
     /// # Errors
     /// When the output fails.
     fn save(&mut self, into: &mut dyn Save) -> Result<u64>;
+
+    /// How many bytes at the beginning change at the end.
+    fn head(&self) -> u64 {
+        0
+    }
+
+    /// What is to be done in the file itself once all is written. It is asked behind the last row, before [`RowsWriter::finish`].
+    ///
+    /// # Errors
+    /// When the output fails.
+    fn ending(&mut self) -> Result<Ending> {
+        Ok(Ending::Nothing)
+    }
 
     /// Writes what is left, flushes and gives the output back.
     ///

@@ -1,6 +1,8 @@
 //! Writes files that appear under their final names only when they are complete.
 
 mod append;
+#[cfg(test)]
+mod arrays_tests;
 mod partitions;
 mod pattern;
 #[cfg(test)]
@@ -8,7 +10,7 @@ mod resuming;
 mod rolling;
 #[cfg(test)]
 mod rolling_tests;
-mod target;
+pub(crate) mod target;
 #[cfg(test)]
 pub(crate) mod testing;
 #[cfg(test)]
@@ -42,9 +44,9 @@ pub struct File {
     /// The file; `-` is standard output. `{column}` stands for the value of a column: `"out/{dataset}/x.parquet"` makes a
     /// file per dataset, and the column is left out of the rows. `{{` and `}}` are braces. Folders are made.
     pub path: Located<String>,
-    /// The format: `"csv"`, `"jsonl"`, `"parquet"`, `"arrow"`, or a table with its options, such as
+    /// The format: `"csv"`, `"jsonl"`, `"parquet"`, `"arrow"`, `"npy"`, `"npz"`, or a table with its options, such as
     /// `{ csv = { delimiter = ";" } }`. Default: by the extension (`.csv .tsv .jsonl .ndjson .json .parquet .arrow .feather
-    /// .arrows`, the text formats also with `.gz` or `.zst`); `csv` on standard output.
+    /// .arrows .npy .npz`, the text formats also with `.gz` or `.zst`); `csv` on standard output.
     #[serde(default)]
     pub format: Option<Located<Format>>,
     /// What to do if the file exists already. Default `"replace"`.
@@ -76,7 +78,7 @@ pub enum IfExists {
 impl Configured for File {
     const INFO: Info = Info {
         name: "file",
-        summary: "Writes CSV, JSON lines, Parquet or Arrow files",
+        summary: "Writes CSV, JSON lines, Parquet or Arrow files, or arrays for NumPy",
         manual: "\
 A file is written under a hidden name in its folder and renamed when all sinks are complete, so nobody ever sees half of one. \
 What a stopped run left behind is removed by the next run that writes the same file. Where snapshots are taken, the hidden file \
@@ -92,6 +94,10 @@ and the files are written one after another at the end, so their number needs no
 With snapshots, the rows in memory are part of each, and the temporary file stays, also behind a complete run, for one that goes \
 on; a run that begins anew removes it. Rows cannot be added to files that exist then.
 
+Files for NumPy are complete only at their end, so they are written to files alone. Of an `npz` file, the rows are in a hidden file \
+first, and the archive is made of it at the end; with snapshots the hidden file stays for a run that goes on, and a run that \
+begins anew removes it.
+
 Compressed text is written in frames of 1 MiB of text, one after the other, which readers take for one text.
 
 With `roll`, rows go to one file after the other, for runs that have no end, or more rows than one file should have. A file gets its name when it is complete; where snapshots are taken, when one is durable that has all its rows, so what has appeared is never taken back. The first one that appears replaces all files of such names that earlier runs have left; with `append` numbers go on behind them. A run that fails leaves those that were complete. Where a file ends follows from the rows alone.
@@ -100,7 +106,7 @@ On standard output rows appear as they come. They are not taken back: a run that
 again, and begins as a file does, with a header. A reader that closes it (`| head`) has enough: no more is made for it, other sinks \
 get all of theirs, and the run ends well.",
         example: "type = \"file\"\ninputs = [\"per_minute\"]\npath = \"out/per_minute.parquet\"\n",
-        also_called: &["csv", "parquet", "jsonl", "write", "save"],
+        also_called: &["csv", "parquet", "jsonl", "npy", "npz", "numpy", "write", "save"],
         ..Info::EMPTY
     };
 }
@@ -185,10 +191,16 @@ impl File {
             check.error_at(
                 &self.path,
                 format!("what format to write is not clear from the name `{path}`"),
-                Some("write `format = \"csv\"`, or a name that ends in .csv, .jsonl, .parquet or .arrow".into()),
+                Some("write `format = \"csv\"`, or a name that ends in .csv, .jsonl, .parquet, .arrow, .npy or .npz".into()),
             );
             return None;
         };
+        if path == "-" && !format.is_streamed() {
+            let message = format!("{} cannot be written to standard output", format.name());
+            let help = "it is complete only at its end: write a file".to_string();
+            check.error_at(&self.path, message, Some(help));
+            return None;
+        }
         Some(match format.compressed_as(path) {
             Format::Arrow(mut arrow) if path == "-" => {
                 arrow.stream = true;
@@ -353,14 +365,20 @@ struct OpenFile {
 }
 
 impl OpenFile {
-    fn begin(target: Target, format: &Format, schema: SchemaRef) -> Result<Self> {
+    fn begin(mut target: Target, format: &Format, schema: SchemaRef) -> Result<Self> {
         let path = target.path().to_string();
         let format = append::continued(format, &target, &schema)?;
-        let before = target.length()?.unwrap_or(0);
+        let length = target.length()?;
+        if length.is_none() && !format.is_streamed() {
+            return Err(target.no_file());
+        }
+        let before = length.unwrap_or(0);
         let out = Box::new(target.output()?);
         let rows = format.writer().begin(out, schema);
+        let rows = rows.map_err(|e| e.file(&*path))?;
+        target.expect_head(rows.head());
         Ok(Self {
-            rows: rows.map_err(|e| e.file(&*path))?,
+            rows,
             target,
             before,
             path,
@@ -369,7 +387,7 @@ impl OpenFile {
 
     /// Goes on with what was saved.
     fn resume(
-        target: Target,
+        mut target: Target,
         format: &Format,
         schema: SchemaRef,
         (saved, from): (&SavedFile, &Restored<'_>),
@@ -378,8 +396,10 @@ impl OpenFile {
         let bytes = saved.target.bytes - saved.before;
         let path = target.path().to_string();
         let rows = format.writer().resume(out, schema, bytes, from);
+        let rows = rows.map_err(|e| e.file(&*path))?;
+        target.expect_head(rows.head());
         Ok(Self {
-            rows: rows.map_err(|e| e.file(&*path))?,
+            rows,
             target,
             before: saved.before,
             path,
@@ -408,22 +428,29 @@ impl OpenFile {
         self.rows.write(rows).map_err(|e| e.file(&*self.path))
     }
 
-    /// The same, and saves it for the run that gives it its name, should this one be killed.
-    fn complete_and_saved(mut self) -> Result<(Target, u64, Option<target::Saved>)> {
-        let bytes = self.rows.finish().map_err(|e| e.file(&*self.path));
-        drop(bytes?);
-        let length = self.target.length()?.unwrap_or(0);
-        let saved = self.target.save(length)?;
-        let written = self.target.sync()?;
-        Ok((self.target, written, saved))
+    /// Writes what is left.
+    fn end(mut self) -> Result<Target> {
+        let of_file = |e: Error| e.file(&*self.path);
+        let ending = self.rows.ending().map_err(of_file)?;
+        drop(self.rows.finish().map_err(of_file)?);
+        self.target.end(ending).map_err(of_file)?;
+        Ok(self.target)
+    }
+
+    /// Writes what is left, makes it durable, and saves it for the run that gives it its name, should this one be killed.
+    fn complete_and_saved(self) -> Result<(Target, u64, Option<target::Saved>)> {
+        let mut target = self.end()?;
+        let length = target.length()?.unwrap_or(0);
+        let saved = target.save(length)?;
+        let written = target.sync()?;
+        Ok((target, written, saved))
     }
 
     /// Writes what is left, and makes it durable.
-    fn complete(mut self) -> Result<(Target, u64)> {
-        let bytes = self.rows.finish().map_err(|e| e.file(&*self.path));
-        drop(bytes?);
-        let written = self.target.sync()?;
-        Ok((self.target, written))
+    fn complete(self) -> Result<(Target, u64)> {
+        let mut target = self.end()?;
+        let written = target.sync()?;
+        Ok((target, written))
     }
 }
 

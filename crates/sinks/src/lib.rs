@@ -3,6 +3,7 @@
 mod console;
 mod file;
 mod null;
+mod plot;
 mod stdout;
 
 use dataflow_core::component::Component;
@@ -10,6 +11,7 @@ use dataflow_core::component::Component;
 pub use console::Console;
 pub use file::{File, IfExists};
 pub use null::Null;
+pub use plot::{Combine, Names, Plot, PlotKind, Scale, Theme};
 
 /// All sinks, by name.
 pub fn list() -> Vec<Component> {
@@ -17,5 +19,6 @@ pub fn list() -> Vec<Component> {
         Component::sink::<Console>(),
         Component::sink::<File>(),
         Component::sink::<Null>(),
+        Component::sink::<Plot>(),
     ]
 }

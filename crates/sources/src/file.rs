@@ -21,6 +21,7 @@ mod landing;
 mod read;
 mod reader;
 mod sample;
+mod steps;
 mod types;
 mod watch;
 mod watched;
@@ -45,8 +46,9 @@ pub struct FileConfig {
     /// Globs of files and folders to leave out; one without `/` means names at any depth. Names in folders that begin with `.`
     /// or `_` are left out anyway.
     pub exclude: Vec<Located<String>>,
-    /// `"csv"`, `"jsonl"`, `"parquet"` or `"arrow"`, or one of them with options: `{ csv = { delimiter = ";" } }`. Default: by
-    /// the extension (`.gz` and `.zst` may follow it), else by the first bytes of each file.
+    /// `"csv"`, `"jsonl"`, `"parquet"`, `"arrow"`, `"npy"`, `"npz"` or `"wav"`, or one of them with options:
+    /// `{ csv = { delimiter = ";" } }`; for numbers without a head `{ raw = { type = "f64" } }`. Default: by the extension (`.gz` and
+    /// `.zst` may follow that of a text format; `.f64 .f32 .i32 .i16 .i8` are raw), else by the first bytes of each file.
     pub format: Option<Located<FormatConfig>>,
     /// Whether all files must have the same columns. Default `"strict"`.
     pub schema: Matching,
@@ -64,7 +66,7 @@ pub struct FileConfig {
     /// Rows per second at most, as `"10k/s"`. Default: as fast as they are taken.
     pub rate: Option<Rate>,
     /// That the rows are samples of a signal, for spectra and filters: `{ rate = 1e6, start = -0.5 }`, so many per second, the first at
-    /// so many seconds. Default: what the files say, else they are not.
+    /// so many seconds; or `{ column = "time" }`, as the times in a column say. Default: what the files say, else they are not.
     pub sampling: Option<Located<SamplingConfig>>,
     /// When the rows happened, for windows and for all that goes by event time: `{ column = "timestamp", lateness = "5s" }`.
     /// Default: they have no event time.
@@ -137,6 +139,11 @@ the rows that types are found in (`infer_rows`), and `validate` says what it cou
 Folders named `year=2025/month=11` become columns (int64 where all values are whole numbers, else text) unless the files have columns \
 of these names. Text that Parquet files keep in dictionaries stays so.
 
+Traces of instruments (`raw`, `npy`, `npz`, `wav`) are read by range: a sample is found by its number, and a channel that nobody wants \
+is not made. Archives (`npz`) whose arrays are compressed are decompressed in their order by one thread. A file that says how many \
+samples there are per second says so to spectra and filters, too; of others `sampling` says it, or the times in a column \
+(`sampling = { column = \"time\" }`): steps that are other than the rate are counted in the closing report.
+
 With `time`, rows have event time: any column can hold it, those of folders and files too. What is late is judged by all rows, so a \
 following `filter` leaves out no part of a file then.
 
@@ -172,7 +179,8 @@ impl Configured for FileConfig {
         manual: MANUAL,
         example: EXAMPLE,
         also_called: &[
-            "csv", "jsonl", "json", "parquet", "arrow", "read", "files", "stdin",
+            "csv", "jsonl", "json", "parquet", "arrow", "npy", "npz", "numpy", "wav", "raw",
+            "trace", "read", "files", "stdin",
         ],
         ..Info::EMPTY
     };

@@ -20,7 +20,7 @@ pub use kind::{ColumnConfig, Scalar};
 pub use preset::Preset;
 
 use crate::named::Named;
-use crate::sampling::{SamplingConfig, sampling};
+use crate::sampling::{SamplingConfig, without_column};
 use crate::time::{TimeConfig, timed};
 use column::{Column, Strange};
 use make::share;
@@ -158,7 +158,7 @@ impl GenerateConfig {
             None => format!("declared columns, seed {}", self.seed),
         };
         let known = self.preset.and_then(Preset::sampling);
-        let sampling = sampling(self.sampling.as_ref(), known, check)?;
+        let sampling = without_column(self.sampling.as_ref(), known, check)?;
         let made = GenerateSource::new(columns, rows, self.rate, title).sampled(sampling);
         Some(Arc::new(made))
     }

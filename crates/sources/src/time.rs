@@ -74,6 +74,21 @@ pub enum TimeUnit {
 }
 
 impl TimeUnit {
+    /// The unit of a column of times.
+    pub(crate) fn of(unit: arrow_schema::TimeUnit) -> Self {
+        match unit {
+            arrow_schema::TimeUnit::Second => Self::Seconds,
+            arrow_schema::TimeUnit::Millisecond => Self::Milliseconds,
+            arrow_schema::TimeUnit::Microsecond => Self::Microseconds,
+            arrow_schema::TimeUnit::Nanosecond => Self::Nanoseconds,
+        }
+    }
+
+    /// One of it, in seconds.
+    pub(crate) fn seconds(self) -> f64 {
+        self.nanoseconds() as f64 / 1e9
+    }
+
     fn nanoseconds(self) -> i64 {
         match self {
             Self::Seconds => 1_000_000_000,

@@ -246,9 +246,12 @@ impl States {
         self.calls.reads.iter().map(value).collect()
     }
 
-    /// Tells which calls are approximate for some of these groups.
+    /// Tells what is to be said of these groups, and which calls are approximate for some of them.
     pub(crate) fn tell(&self, groups: &[u32], out: &mut dyn Output) {
         for (slot, state) in self.list.iter().enumerate() {
+            for (remark, count) in state.remarks(groups) {
+                out.note(&format!("{}: {remark}", self.calls.slots[slot].text), count);
+            }
             let approximate = state.approximate(groups) as u64;
             if approximate == 0 {
                 continue;

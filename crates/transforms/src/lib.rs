@@ -28,6 +28,7 @@ mod saved;
 mod select;
 mod signals;
 mod sort;
+mod spectrogram;
 mod time_join;
 mod top;
 mod union;
@@ -63,6 +64,7 @@ pub fn list() -> Vec<Component> {
         Component::transform::<route::Route>(),
         Component::transform::<select::Select>(),
         Component::transform::<sort::Sort>(),
+        Component::transform::<spectrogram::Spectrogram>(),
         Component::transform::<top::Top>(),
         Component::transform::<union::Union>(),
         Component::transform::<unnest::Unnest>(),

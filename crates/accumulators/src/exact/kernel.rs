@@ -25,7 +25,7 @@ pub const LIMB: i32 = 40;
 const MASK: u64 = (1 << LIMB) - 1;
 
 /// `1.5 * 2^(unit + 52)`, whose last place is `2^unit`.
-fn magic(unit: i32) -> f64 {
+pub fn magic(unit: i32) -> f64 {
     debug_assert!((-1074..=970).contains(&unit));
     f64::from_bits((((unit + 52 + 1023) as u64) << 52) | (1 << 51))
 }
@@ -244,6 +244,37 @@ pub fn long_integers(values: &[i128], limbs: &mut Scratch<2>) -> bool {
         *limbs = [(*x as u64 & MASK) as i64, (x >> LIMB) as i64];
     }
     large == 0
+}
+
+#[inline(always)]
+fn side_by_side_body(values: &[f64], magics: [&[f64]; 2], sums: [&mut [i64]; 2]) -> bool {
+    let mut limbs = [[0_i64; BLOCK]; 2];
+    let mut refused = Refused::default();
+    let count = values.len().min(BLOCK);
+    let (values, low, high) = (&values[..count], &magics[0][..count], &magics[1][..count]);
+    for i in 0..count {
+        let [low, high] = number(values[i], [low[i], high[i]], &mut refused);
+        (limbs[0][i], limbs[1][i]) = (low, high);
+    }
+    if !refused.nothing() {
+        return false;
+    }
+    for (sums, limbs) in sums.into_iter().zip(&limbs) {
+        for (sum, limb) in sums[..count].iter_mut().zip(limbs) {
+            *sum = sum.wrapping_add(*limb);
+        }
+    }
+    true
+}
+
+/// Adds the limbs of at most [`BLOCK`] numbers each to a sum of its own, low and high, in units of its own, which two rows of magic
+/// numbers stand for (those of the low limbs first); false, and nothing is added, if some number does not fit exactly.
+pub fn side_by_side(values: &[f64], magics: [&[f64]; 2], sums: [&mut [i64]; 2]) -> bool {
+    fastest!(
+        (values: &[f64], magics: [&[f64]; 2], sums: [&mut [i64]; 2]) -> bool,
+        side_by_side_body(values, magics, sums),
+        side_by_side_body(values, magics, sums)
+    )
 }
 
 /// Adds the limbs of each row to its group's. The sums cannot leave an `i64`: see [`super::window`].

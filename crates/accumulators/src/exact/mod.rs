@@ -5,6 +5,7 @@
 //! goes, integer by integer, to `Wide`. What is read at the end is a [`Number`]: an odd integer times a power of
 //! two, a function of what was added and of nothing else. Rounding happens once, when somebody asks for an `f64`.
 
+mod bins;
 mod kernel;
 mod number;
 mod powers;
@@ -14,6 +15,7 @@ mod sums;
 mod wide;
 mod window;
 
+pub(crate) use bins::Bins;
 pub(crate) use number::{Number, read_varint, round, write_varint};
 pub(crate) use powers::{Cubes, Fourths};
 pub(crate) use products::Products;

@@ -273,7 +273,8 @@ impl Extremes {
 pub(super) fn doubles_ends(values: &[f64]) -> Option<[u64; 2]> {
     const LANES: usize = 8;
     let (mut low, mut high) = ([f64::INFINITY; LANES], [f64::NEG_INFINITY; LANES]);
-    let mut nan = [false; LANES];
+    // A word a lane, so that a comparison's mask is taken as it is.
+    let mut nan = [0_u64; LANES];
     let blocks = values.chunks_exact(LANES);
     let rest = blocks.remainder();
     // A comparison with NaN is false, so that NaN never becomes an end.
@@ -282,18 +283,18 @@ pub(super) fn doubles_ends(values: &[f64]) -> Option<[u64; 2]> {
             let x = block[lane];
             low[lane] = if x < low[lane] { x } else { low[lane] };
             high[lane] = if x > high[lane] { x } else { high[lane] };
-            nan[lane] |= x.is_nan();
+            nan[lane] |= u64::from(x.is_nan());
         }
     }
     for (lane, x) in rest.iter().enumerate() {
         low[lane] = if *x < low[lane] { *x } else { low[lane] };
         high[lane] = if *x > high[lane] { *x } else { high[lane] };
-        nan[lane] |= x.is_nan();
+        nan[lane] |= u64::from(x.is_nan());
     }
     let low = low.into_iter().fold(f64::INFINITY, f64::min);
     let high = high.into_iter().fold(f64::NEG_INFINITY, f64::max);
     let key = |x: f64| Scale::Float.nearest(x);
-    match (low <= high, nan.contains(&true)) {
+    match (low <= high, nan.iter().any(|nan| *nan != 0)) {
         (true, false) => Some([key(low), key(high)]),
         (true, true) => Some([key(low), keys::NAN]),
         (false, true) => Some([keys::NAN, keys::NAN]),

@@ -34,6 +34,12 @@ pub(crate) trait Tally: Send + 'static {
     /// What a call reads.
     fn value(&self, reading: &Reading, groups: &[u32]) -> Result<ArrayRef>;
 
+    /// What is to be said of these groups in the closing report, with how often it happened.
+    fn remarks(&self, groups: &[u32]) -> Vec<(&'static str, u64)> {
+        let _ = groups;
+        Vec::new()
+    }
+
     /// The bytes held.
     fn bytes(&self) -> usize;
 
@@ -125,6 +131,10 @@ impl<T: Tally> Accumulator for InBytes<T> {
 
     fn value(&self, reading: &Reading, groups: &[u32]) -> Result<ArrayRef> {
         self.0.value(reading, groups)
+    }
+
+    fn remarks(&self, groups: &[u32]) -> Vec<(&'static str, u64)> {
+        self.0.remarks(groups)
     }
 
     fn bytes(&self) -> usize {

@@ -1,11 +1,12 @@
 //! The states of the accumulators that are built on exact sums, each written as one column of bytes.
 
-mod bytes;
+pub(crate) mod bytes;
 pub(crate) mod integral;
 pub(crate) mod moments;
 pub(crate) mod pairs;
 pub(crate) mod ratio;
 pub(crate) mod rows;
+pub(crate) mod spectra;
 pub(crate) mod total;
 pub(crate) mod truths;
 pub(crate) mod weighted;

@@ -16,7 +16,7 @@ use super::bytes::{Tally, in_bytes, values};
 use super::ratio::{divided, root, scaled, unit};
 use super::rows::{finite, present};
 use super::{ddof, number};
-use crate::exact::{Counts, Cubes, Fourths, Products, Sums};
+use crate::exact::{Counts, Cubes, Fourths, Number, Products, Sums};
 use crate::states::options::Options;
 
 /// Checks a call of `variance` or `std`.
@@ -31,6 +31,15 @@ pub(crate) fn accept_spread(
         numbers: vec![ddof(&mut options)?],
     };
     finish(options, reading, "squares", false)
+}
+
+/// Checks a call of `rms`.
+pub(crate) fn accept_rms(call: &Call, usage: &'static str) -> Result<Accepted, CallProblem> {
+    let reading = Reading {
+        what: "rms",
+        numbers: vec![0.0],
+    };
+    finish(Options::of(call, 1, usage)?, reading, "squares", false)
 }
 
 /// Checks a call of `skewness` or `kurtosis`.
@@ -67,6 +76,14 @@ fn finish(
     ))
 }
 
+/// The root of the mean of so many squares, given their sum.
+pub(crate) fn root_of_mean_square(squares: &Number, count: u64) -> f64 {
+    let Some(unit) = unit(squares, 2) else {
+        return 0.0;
+    };
+    root(&scaled(squares, 2 * unit), &BigInt::from(count), 2 * unit)
+}
+
 struct Moments {
     counts: Counts,
     /// Also takes note of what is not finite.
@@ -86,6 +103,7 @@ impl Moments {
             return Some(f64::NAN);
         }
         Some(match reading.what {
+            "rms" => root_of_mean_square(&self.squares.number(group), count),
             "variance" | "std" => self.spread(group, count, lost, reading.what == "std"),
             "skewness" => self.shape(group, count)?.skewness(),
             _ => self.shape(group, count)?.kurtosis(),

@@ -2,6 +2,7 @@
 
 pub(crate) mod arithmetic;
 mod filling;
+mod finite;
 mod json;
 pub(crate) mod nested;
 mod pairs;
@@ -106,6 +107,8 @@ const SPELLINGS: &[(&str, &str)] = &[
     ("if", "write `case when a then b else c end`"),
     ("iff", "write `case when a then b else c end`"),
     ("iif", "write `case when a then b else c end`"),
+    ("isfinite", "write `finite(x) is not null`"),
+    ("isinf", "write `finite(x) is null and not isnan(x)`"),
     ("isnull", "write `x is null`"),
     ("is_null", "write `x is null`"),
     ("json_extract", "write `json_get(j, 'key')`"),
@@ -143,6 +146,7 @@ const INFALLIBLE: &[&str] = &[
     "degrees",
     "ends_with",
     "exp",
+    "finite",
     "floor",
     "isnan",
     "iszero",
@@ -190,7 +194,8 @@ static KNOWN: LazyLock<BTreeMap<String, Arc<ScalarUDF>>> = LazyLock::new(|| {
         .chain(unicode::functions())
         .chain(json::functions())
         .chain(pairs::functions())
-        .chain(filling::functions());
+        .chain(filling::functions())
+        .chain(finite::functions());
     let mut known = BTreeMap::new();
     for function in all.filter(|f| !VOLATILE.iter().any(|(name, _)| *name == f.name())) {
         for name in function.aliases() {

@@ -109,6 +109,11 @@ pub(super) const WORDS: &[(&str, &str, &str)] = &[
         "The position, from 1, of the text in a comma-separated list; 0 if it is not there.",
     ),
     (
+        "finite",
+        "finite(x)",
+        "The number, or null where it is NaN or infinite: what is computed of it leaves such rows out.",
+    ),
+    (
         "floor",
         "floor(x)",
         "The greatest whole number that is not above `x`.",

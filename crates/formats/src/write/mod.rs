@@ -1,4 +1,4 @@
-//! Writing: rows as CSV, JSON lines, Parquet or Arrow, so that nothing but the rows shapes the bytes.
+//! Writing: rows as CSV, JSON lines, Parquet, Arrow or arrays of NumPy, so that nothing but the rows shapes the bytes.
 //!
 //! Batches are cut anew into blocks of a fixed number of rows before they reach an encoder that could notice how they were
 //! cut. Dictionary columns are written as their values.
@@ -9,6 +9,9 @@ mod cells;
 mod csv;
 mod groups;
 mod jsonl;
+mod npy;
+mod npz;
+mod numbers;
 mod output;
 mod parquet;
 mod times;
@@ -25,6 +28,8 @@ pub use blocks::{plain, written_schema};
 pub use cells::{Cells, Style};
 pub use csv::{Csv, Delimiter};
 pub use jsonl::Jsonl;
+pub use npy::Npy;
+pub use npz::{FREQUENCIES, Npz};
 pub use output::{decompressed, failed};
 pub use parquet::{Parquet, ParquetCompression};
 
@@ -53,9 +58,13 @@ pub enum Format {
     Parquet(Parquet),
     /// Apache Arrow IPC.
     Arrow(Arrow),
+    /// An array of NumPy.
+    Npy(Npy),
+    /// Arrays of NumPy in an archive.
+    Npz(Npz),
 }
 
-const NAMES: [&str; 4] = ["csv", "jsonl", "parquet", "arrow"];
+const NAMES: [&str; 6] = ["csv", "jsonl", "parquet", "arrow", "npy", "npz"];
 
 impl Format {
     /// The format of a path by its extension (a compression's extension may follow it).
@@ -76,6 +85,8 @@ impl Format {
                 stream: true,
                 ..Arrow::default()
             }),
+            "npy" => Self::Npy(Npy::default()),
+            "npz" => Self::Npz(Npz::default()),
             _ => return None,
         })
     }
@@ -95,6 +106,11 @@ impl Format {
         matches!(self, Self::Csv(_) | Self::Jsonl(_))
     }
 
+    /// Whether it can be written from its beginning to its end alone, as to a pipe.
+    pub fn is_streamed(&self) -> bool {
+        !matches!(self, Self::Npy(_) | Self::Npz(_))
+    }
+
     /// How the text is compressed.
     pub fn compression(&self) -> Compression {
         match self {
@@ -112,6 +128,8 @@ impl Format {
             Self::Jsonl(_) => "jsonl",
             Self::Parquet(_) => "parquet",
             Self::Arrow(_) => "arrow",
+            Self::Npy(_) => "npy",
+            Self::Npz(_) => "npz",
         }
     }
 
@@ -122,6 +140,8 @@ impl Format {
             Self::Jsonl(jsonl) => jsonl,
             Self::Parquet(parquet) => parquet,
             Self::Arrow(arrow) => arrow,
+            Self::Npy(npy) => npy,
+            Self::Npz(npz) => npz,
         }
     }
 }
@@ -160,6 +180,8 @@ impl<'de> Visitor<'de> for FormatVisitor {
             "jsonl" => Format::Jsonl(Jsonl::default()),
             "parquet" => Format::Parquet(Parquet::default()),
             "arrow" => Format::Arrow(Arrow::default()),
+            "npy" => Format::Npy(Npy::default()),
+            "npz" => Format::Npz(Npz::default()),
             other => return Err(E::unknown_variant(other, &NAMES)),
         })
     }
@@ -170,6 +192,8 @@ impl<'de> Visitor<'de> for FormatVisitor {
             Some(Name::Jsonl) => Format::Jsonl(map.next_value()?),
             Some(Name::Parquet) => Format::Parquet(map.next_value()?),
             Some(Name::Arrow) => Format::Arrow(map.next_value()?),
+            Some(Name::Npy) => Format::Npy(map.next_value()?),
+            Some(Name::Npz) => Format::Npz(map.next_value()?),
             None => return Err(de::Error::custom("a format's name is missing here")),
         };
         match map.next_key::<Name>()? {
@@ -188,6 +212,8 @@ enum Name {
     Jsonl,
     Parquet,
     Arrow,
+    Npy,
+    Npz,
 }
 
 impl JsonSchema for Format {
@@ -200,12 +226,16 @@ impl JsonSchema for Format {
         let jsonl = generator.subschema_for::<Jsonl>();
         let parquet = generator.subschema_for::<Parquet>();
         let arrow = generator.subschema_for::<Arrow>();
+        let npy = generator.subschema_for::<Npy>();
+        let npz = generator.subschema_for::<Npz>();
         schemars::json_schema!({
             "anyOf": [
                 { "type": "string", "enum": NAMES },
                 {
                     "type": "object",
-                    "properties": { "csv": csv, "jsonl": jsonl, "parquet": parquet, "arrow": arrow },
+                    "properties": {
+                        "csv": csv, "jsonl": jsonl, "parquet": parquet, "arrow": arrow, "npy": npy, "npz": npz
+                    },
                     "additionalProperties": false,
                     "minProperties": 1,
                     "maxProperties": 1

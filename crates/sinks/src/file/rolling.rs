@@ -352,7 +352,7 @@ impl Rolling {
         }
         complete
             .into_iter()
-            .try_for_each(|complete| complete.target.commit())
+            .try_for_each(|complete| complete.target.publish())
     }
 
     /// Removes the files with this number or a larger one, which this run has not written.

@@ -5,6 +5,7 @@ use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use dataflow_core::{Error, Moment, Result};
+use dataflow_formats::{Ending, Remake};
 use serde::{Deserialize, Serialize};
 use tempfile::TempPath;
 use xxhash_rust::xxh3::xxh3_64;
@@ -13,7 +14,7 @@ use super::IfExists;
 
 /// A file to be. Dropped before [`Target::commit`] it leaves nothing behind, unless it was saved: then the hidden file stays for the run
 /// that goes on with it.
-pub(super) struct Target {
+pub(crate) struct Target {
     /// As people know it.
     path: String,
     /// Where the file is to be, links followed.
@@ -24,6 +25,10 @@ pub(super) struct Target {
     state: State,
     /// Folders that were made for it, outermost first.
     folders: Vec<PathBuf>,
+    /// So many bytes at the beginning change at the end.
+    head: u64,
+    /// What the file was made of, if that may have stayed.
+    made_of: Option<PathBuf>,
 }
 
 enum State {
@@ -38,13 +43,16 @@ enum State {
 
 /// Where a file is that is not complete, for the run that goes on with it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(super) struct Saved {
+pub(crate) struct Saved {
     /// The hidden file, in the folder of the file.
     hidden: String,
     /// What counts of it.
     pub bytes: u64,
     /// Checksums of the first and of the last of these bytes.
     ends: [u64; 2],
+    /// So many bytes in front of them change at the end.
+    #[serde(default)]
+    head: u64,
     /// Whether the file that exists is known to be of this run, or may be.
     #[serde(default)]
     ours: bool,
@@ -68,6 +76,8 @@ impl Target {
             perhaps_done,
             state: State::Gone,
             folders: Vec::new(),
+            head: 0,
+            made_of: None,
         };
         if let Some(found) = &found {
             if found.is_dir() {
@@ -99,6 +109,8 @@ impl Target {
             perhaps_done: false,
             state: State::Gone,
             folders: Vec::new(),
+            head: 0,
+            made_of: None,
         };
         target.sweep();
     }
@@ -115,6 +127,8 @@ impl Target {
             perhaps_done: saved.perhaps_done,
             state: State::Gone,
             folders: Vec::new(),
+            head: 0,
+            made_of: None,
         };
         let hidden = target.folder().join(&saved.hidden);
         match OpenOptions::new().read(true).write(true).open(&hidden) {
@@ -200,13 +214,14 @@ impl Target {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         let hidden = name.into_owned();
         let at = file.stream_position().map_err(failed)?;
-        let ends = ends(file, bytes).map_err(failed)?;
+        let ends = ends(file, self.head, bytes).map_err(failed)?;
         // Whoever writes shares the position.
         file.seek(SeekFrom::Start(at)).map_err(failed)?;
         Ok(Some(Saved {
             hidden,
             bytes,
             ends,
+            head: self.head,
             ours: self.if_exists == IfExists::Replace,
             perhaps_done: self.perhaps_done,
         }))
@@ -310,6 +325,60 @@ impl Target {
         }
     }
 
+    /// So many bytes at the beginning change at the end: by the others it is told what the file is.
+    pub fn expect_head(&mut self, bytes: u64) {
+        self.head = bytes;
+    }
+
+    /// Does what is to be done in the file when all was written.
+    pub fn end(&mut self, ending: Ending) -> Result<()> {
+        match ending {
+            Ending::Nothing => Ok(()),
+            Ending::Head(head) => self.write_head(&head),
+            Ending::Anew(make) => self.remake(make),
+        }
+    }
+
+    fn write_head(&mut self, head: &[u8]) -> Result<()> {
+        let State::Open(file, _) = &mut self.state else {
+            return Err(self.no_file());
+        };
+        let written = file
+            .seek(SeekFrom::Start(0))
+            .and_then(|_| file.write_all(head));
+        written.map_err(|e| Error::io("write", &self.path, &e))
+    }
+
+    /// Makes the file of what was written. That stays, if it was saved, for the run that goes on with it.
+    fn remake(&mut self, make: Remake) -> Result<()> {
+        match std::mem::replace(&mut self.state, State::Gone) {
+            State::Open(written, hidden) => {
+                self.begin()?;
+                self.made_of = Some(hidden.to_path_buf());
+                make(&written, &self.output()?)
+            }
+            other => {
+                self.state = other;
+                Err(self.no_file())
+            }
+        }
+    }
+
+    /// Gives the file its final name, and lets nobody go on with what it was made of: a snapshot has it complete.
+    pub fn publish(mut self) -> Result<()> {
+        let made_of = self.made_of.take();
+        self.commit()?;
+        // It is not there where no snapshot has kept it.
+        made_of.map_or(Ok(()), |path| fs::remove_file(path).or(Ok(())))
+    }
+
+    /// That it is written to as it goes, and a format cannot be.
+    pub fn no_file(&self) -> Error {
+        Error::resource("this format cannot be written to a device or a pipe")
+            .file(&*self.path)
+            .help("write a file, or another format")
+    }
+
     /// Makes what was written durable, closes it, and says how large it is.
     pub fn sync(&mut self) -> Result<u64> {
         let failed = |e: io::Error| Error::io("write", &self.path, &e);
@@ -397,15 +466,16 @@ impl Drop for Target {
 /// So many bytes at each end tell whether a file is the one that was saved.
 const END: u64 = 64 << 10;
 
-fn ends(file: &mut File, bytes: u64) -> io::Result<[u64; 2]> {
-    let length = bytes.min(END);
+fn ends(file: &mut File, head: u64, bytes: u64) -> io::Result<[u64; 2]> {
+    let head = head.min(bytes);
+    let length = (bytes - head).min(END);
     let mut sum = |start: u64| -> io::Result<u64> {
         let mut read = vec![0; length as usize];
         file.seek(SeekFrom::Start(start))?;
         file.read_exact(&mut read)?;
         Ok(xxh3_64(&read))
     };
-    Ok([sum(0)?, sum(bytes - length)?])
+    Ok([sum(head)?, sum(bytes - length)?])
 }
 
 fn same_bytes(one: &Path, other: &Path) -> io::Result<bool> {
@@ -428,7 +498,7 @@ fn same_bytes(one: &Path, other: &Path) -> io::Result<bool> {
 /// Whether a file begins with what was saved.
 fn is_of(file: &mut File, saved: &Saved) -> io::Result<bool> {
     let long_enough = file.metadata()?.len() >= saved.bytes;
-    Ok(long_enough && ends(file, saved.bytes)? == saved.ends)
+    Ok(long_enough && ends(file, saved.head, saved.bytes)? == saved.ends)
 }
 
 fn lost(message: &str, file: &Path) -> Error {

@@ -63,9 +63,10 @@ impl FileConfig {
     }
 
     pub(super) fn report(&self, error: &Error, check: &mut Check<'_>) {
-        let message = match error.in_file() {
-            Some(file) => format!("{} ({file})", error.what()),
-            None => error.what().to_string(),
+        let message = match (error.in_file(), error.at_byte()) {
+            (Some(file), Some(byte)) => format!("{} ({file}, byte {byte})", error.what()),
+            (Some(file), None) => format!("{} ({file})", error.what()),
+            (None, _) => error.what().to_string(),
         };
         let help = error.helps().map(str::to_string);
         match &self.format {
@@ -123,7 +124,9 @@ impl FileConfig {
         let taken: Vec<&str> = taken.map(|f| f.name().as_str()).collect();
         self.check_added(&taken, check)?;
         let strict = self.strict(&columns, told, seen.first());
-        let known = seen.first().and_then(|seen| seen.sampling);
+        let times = self.times(&columns, &inputs, check)?;
+        let of_times = times.as_ref().and_then(|(_, sampling)| *sampling);
+        let known = of_times.or(seen.first().and_then(|seen| seen.sampling));
         let sampling = sampling(self.sampling.as_ref(), known, check)?;
         Some(Everything {
             entries: inputs.entries.into_iter().map(Arc::new).collect(),
@@ -137,6 +140,7 @@ impl FileConfig {
             strict,
             rate: self.rate,
             sampling,
+            times: times.map(|(column, _)| column),
             notes: inputs.notes,
         })
     }

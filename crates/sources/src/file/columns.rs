@@ -440,9 +440,9 @@ mod tests {
                 _ => [&files[0], &files[1]],
             };
             let files = files.map(|seen| Seen {
-                sampling: None,
                 file: Arc::clone(&seen.file),
                 schema: Arc::clone(&seen.schema),
+                sampling: None,
             });
             let told = |file: usize, _: &str| file != silent;
             let columns = together(&files, &Named::default(), &told).expect("fits");

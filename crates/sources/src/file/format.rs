@@ -6,10 +6,14 @@ use std::io::Read;
 use std::sync::Arc;
 
 use dataflow_core::{Error, Result};
-use dataflow_formats::arrow::Arrow;
+use dataflow_formats::arrow::{self, Arrow};
 use dataflow_formats::csv::{Csv, CsvOptions};
 use dataflow_formats::jsonl::{Jsonl, JsonlOptions};
-use dataflow_formats::parquet::Parquet;
+use dataflow_formats::npy::{self, Npy};
+use dataflow_formats::npz::{self, Npz};
+use dataflow_formats::parquet::{self, Parquet};
+use dataflow_formats::raw::Raw;
+use dataflow_formats::wav::{self, Wav};
 use dataflow_formats::{InputFile, ReadFormat};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::value::MapAccessDeserializer;
@@ -24,11 +28,20 @@ pub enum FormatConfig {
     Csv(Box<CsvOptions>),
     /// A JSON object per line.
     Jsonl(Box<JsonlOptions>),
+    /// An array of NumPy.
+    Npy(Npy),
+    /// Arrays of NumPy in an archive.
+    Npz(Npz),
     /// Apache Parquet.
     Parquet(Parquet),
+    /// Numbers one behind another.
+    Raw(Raw),
+    /// Sound and other signals.
+    Wav(Wav),
 }
 
-const NAMES: [&str; 4] = ["arrow", "csv", "jsonl", "parquet"];
+/// The formats whose name alone says how to read them.
+const NAMES: [&str; 7] = ["arrow", "csv", "jsonl", "npy", "npz", "parquet", "wav"];
 
 /// As written in a table; a name alone means the defaults.
 #[derive(serde::Deserialize, JsonSchema)]
@@ -40,8 +53,16 @@ enum Table {
     Csv(Box<CsvOptions>),
     /// A JSON object per line.
     Jsonl(Box<JsonlOptions>),
+    /// An array of NumPy.
+    Npy(Npy),
+    /// Arrays of NumPy in an archive.
+    Npz(Npz),
     /// Apache Parquet.
     Parquet(Parquet),
+    /// Numbers one behind another.
+    Raw(Raw),
+    /// Sound and other signals.
+    Wav(Wav),
 }
 
 impl FormatConfig {
@@ -51,7 +72,11 @@ impl FormatConfig {
             Self::Arrow(_) => "arrow",
             Self::Csv(_) => "csv",
             Self::Jsonl(_) => "jsonl",
+            Self::Npy(_) => "npy",
+            Self::Npz(_) => "npz",
             Self::Parquet(_) => "parquet",
+            Self::Raw(_) => "raw",
+            Self::Wav(_) => "wav",
         }
     }
 
@@ -61,14 +86,21 @@ impl FormatConfig {
             "arrow" => Self::Arrow(Arrow::default()),
             "csv" => Self::Csv(Box::default()),
             "jsonl" => Self::Jsonl(Box::default()),
+            "npy" => Self::Npy(Npy::default()),
+            "npz" => Self::Npz(Npz::default()),
             "parquet" => Self::Parquet(Parquet::default()),
+            "wav" => Self::Wav(Wav::default()),
             _ => return None,
         })
     }
 
-    /// All of them with their defaults.
+    /// All that a name or an extension alone can say.
     pub(super) fn all() -> impl Iterator<Item = Self> {
-        NAMES.into_iter().filter_map(Self::named)
+        let raw = Raw::EXTENSIONS.into_iter().filter_map(Raw::of_extension);
+        NAMES
+            .into_iter()
+            .filter_map(Self::named)
+            .chain(raw.map(Self::Raw))
     }
 
     /// The format that a file's extension promises; a compression's extension may follow it.
@@ -78,11 +110,19 @@ impl FormatConfig {
             .iter()
             .find_map(|end| lower.strip_suffix(end));
         let (_, extension) = plain.unwrap_or(&lower).rsplit_once('.')?;
+        if plain.is_none()
+            && let Some(raw) = Raw::of_extension(extension)
+        {
+            return Some(Self::Raw(raw));
+        }
         let name = match extension {
             "csv" | "tsv" | "tab" => "csv",
             "jsonl" | "ndjson" | "json" => "jsonl",
             "parquet" | "pq" if plain.is_none() => "parquet",
             "arrow" | "arrows" | "feather" | "ipc" if plain.is_none() => "arrow",
+            "npy" if plain.is_none() => "npy",
+            "npz" if plain.is_none() => "npz",
+            "wav" | "wave" | "rf64" | "bw64" if plain.is_none() => "wav",
             _ => return None,
         };
         Self::named(name)
@@ -90,11 +130,17 @@ impl FormatConfig {
 
     /// The format that a file's first bytes look like.
     pub(super) fn of_content(file: &InputFile) -> Result<Self> {
+        if is_untold(&file.path) {
+            let error = Error::data("a raw file does not say what it holds").file(&*file.path);
+            return Err(error.help(
+                "say it: `format = { raw = { type = \"f64\" } }`, or give the file an extension that does (.f64 .f32 .i32 .i16 .i8)",
+            ));
+        }
         let head = head(file)?;
         let name = recognised(&head).ok_or_else(|| {
             Error::data("its first bytes look like no format that can be read")
                 .file(&*file.path)
-                .help("the formats are csv, jsonl, parquet and arrow; leave other files out with `exclude`")
+                .help("the formats are csv, jsonl, parquet, arrow, npy, npz, wav and raw; leave other files out with `exclude`")
         })?;
         Self::named(name).ok_or_else(|| Error::internal(format!("there is no format {name}")))
     }
@@ -116,7 +162,7 @@ impl FormatConfig {
             Self::Csv(options) => options.infer_rows = 0,
             // The keys that some rows leave out show after a few.
             Self::Jsonl(options) => options.infer_rows = options.infer_rows.min(100),
-            Self::Arrow(_) | Self::Parquet(_) => {}
+            _ => {}
         }
         quick
     }
@@ -126,7 +172,7 @@ impl FormatConfig {
         match &mut self {
             Self::Csv(options) => options.infer_rows = 0,
             Self::Jsonl(options) => options.infer_rows = 0,
-            Self::Arrow(_) | Self::Parquet(_) => {}
+            _ => {}
         }
         self
     }
@@ -137,9 +183,24 @@ impl FormatConfig {
             Self::Arrow(arrow) => Arc::new(arrow.clone()),
             Self::Csv(options) => Arc::new(Csv::new((**options).clone())),
             Self::Jsonl(options) => Arc::new(Jsonl::new((**options).clone())),
+            Self::Npy(npy) => Arc::new(npy.clone()),
+            Self::Npz(npz) => Arc::new(npz.clone()),
             Self::Parquet(parquet) => Arc::new(parquet.clone()),
+            Self::Raw(raw) => Arc::new(raw.clone()),
+            Self::Wav(wav) => Arc::new(wav.clone()),
         }
     }
+
+    /// Whether it can be read from its start to its end alone, as from standard input.
+    pub(super) fn is_streamed(&self) -> bool {
+        matches!(self, Self::Arrow(_) | Self::Csv(_) | Self::Jsonl(_))
+    }
+}
+
+/// Whether a name says that nothing but samples is in a file, and not which.
+fn is_untold(path: &str) -> bool {
+    let lower = path.to_ascii_lowercase();
+    lower.ends_with(".raw") || lower.ends_with(".bin")
 }
 
 /// The first bytes of a file, decompressed.
@@ -196,11 +257,16 @@ fn first_line(stream: &mut impl Read) -> std::io::Result<Vec<u8>> {
 
 /// The name of the format that starts with these bytes.
 fn recognised(head: &[u8]) -> Option<&'static str> {
-    if head.starts_with(b"PAR1") {
-        return Some("parquet");
-    }
-    if head.starts_with(b"ARROW1") || head.starts_with(&[0xff; 4]) {
-        return Some("arrow");
+    let known = match head {
+        head if parquet::recognise(head) => Some("parquet"),
+        head if arrow::recognise(head) => Some("arrow"),
+        head if npy::recognise(head) => Some("npy"),
+        head if npz::recognise(head) => Some("npz"),
+        head if wav::recognise(head) => Some("wav"),
+        _ => None,
+    };
+    if known.is_some() {
+        return known;
     }
     let wide = head.starts_with(&[0xff, 0xfe]) || head.starts_with(&[0xfe, 0xff]);
     if head.contains(&0) && !wide {
@@ -222,6 +288,10 @@ impl<'de> Deserialize<'de> for FormatConfig {
                 )
             }
             fn visit_str<E: de::Error>(self, name: &str) -> Result<FormatConfig, E> {
+                if name == "raw" {
+                    let what = "raw samples have a type: write `{ raw = { type = \"f64\" } }`";
+                    return Err(E::custom(what));
+                }
                 FormatConfig::named(name).ok_or_else(|| E::unknown_variant(name, &NAMES))
             }
             fn visit_map<M: MapAccess<'de>>(self, map: M) -> Result<FormatConfig, M::Error> {
@@ -230,7 +300,11 @@ impl<'de> Deserialize<'de> for FormatConfig {
                     Table::Arrow(options) => FormatConfig::Arrow(options),
                     Table::Csv(options) => FormatConfig::Csv(options),
                     Table::Jsonl(options) => FormatConfig::Jsonl(options),
+                    Table::Npy(options) => FormatConfig::Npy(options),
+                    Table::Npz(options) => FormatConfig::Npz(options),
                     Table::Parquet(options) => FormatConfig::Parquet(options),
+                    Table::Raw(options) => FormatConfig::Raw(options),
+                    Table::Wav(options) => FormatConfig::Wav(options),
                 })
             }
         }
@@ -264,6 +338,12 @@ mod tests {
             ("a.parquet", Some("parquet")),
             ("a.parquet.gz", None),
             ("a.feather", Some("arrow")),
+            ("a.F64", Some("raw")),
+            ("a.i16.gz", None),
+            ("a.raw", None),
+            ("a.npy", Some("npy")),
+            ("a.npz", Some("npz")),
+            ("a.WAV", Some("wav")),
             ("data.csv/a", None),
             ("README.md", None),
             ("-", None),
@@ -276,7 +356,12 @@ mod tests {
 
     #[test]
     fn the_first_bytes_tell_the_format() {
-        let cases: [(&[u8], Option<&str>); 9] = [
+        let cases: [(&[u8], Option<&str>); 14] = [
+            (b"\x93NUMPY\x01\0", Some("npy")),
+            (b"PK\x03\x04", Some("npz")),
+            (b"RIFF\x24\0\0\0WAVEfmt ", Some("wav")),
+            (b"RF64\xff\xff\xff\xffWAVEds64", Some("wav")),
+            (b"RIFF\x24\0\0\0AVI ", None),
             (b"PAR1\0\0", Some("parquet")),
             (b"ARROW1\0\0", Some("arrow")),
             (b"\xff\xff\xff\xff\x10\0", Some("arrow")),

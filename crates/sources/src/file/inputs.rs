@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use arrow_array::Array;
+use arrow_array::{Array, ArrayRef, new_empty_array};
 use arrow_schema::{DataType, Field, Schema};
+use arrow_select::concat::concat;
 use dataflow_core::{Check, Error, Located, Place, Wanted};
 use dataflow_formats::{InputFile, ReadFormat, Request};
 
@@ -65,10 +66,11 @@ impl FileConfig {
             return None;
         }
         if let Some(format) = &self.format
-            && matches!(format.value, FormatConfig::Parquet(_))
+            && !format.value.is_streamed()
         {
-            let message = "parquet cannot be read from standard input";
-            let help = "it is read from its end: write it to a file first".to_string();
+            let name = format.value.name();
+            let message = format!("{name} cannot be read from standard input");
+            let help = "it is read here and there: write it to a file first".to_string();
             check.error_at(format, message, Some(help));
             return None;
         }
@@ -318,9 +320,39 @@ pub(super) fn has_value(
     file: &InputFile,
     column: &str,
 ) -> Result<bool, Error> {
-    let columns = Schema::new(vec![Field::new(column, DataType::Utf8, true)]);
+    let field = Field::new(column, DataType::Utf8, true);
+    let mut found = false;
+    look(format, file, &field, &mut |values| {
+        found = values.null_count() < values.len();
+        !found
+    })?;
+    Ok(found)
+}
+
+/// The values of a column in the first rows of a file.
+pub(super) fn first_values(
+    format: &dyn ReadFormat,
+    file: &InputFile,
+    field: &Field,
+) -> Result<ArrayRef, Error> {
+    let mut parts = vec![new_empty_array(field.data_type())];
+    look(format, file, field, &mut |values| {
+        parts.push(Arc::clone(values));
+        true
+    })?;
+    let parts: Vec<&dyn Array> = parts.iter().map(|part| &**part).collect();
+    Ok(concat(&parts)?)
+}
+
+/// Shows a column of the first rows of a file, some at a time, as long as more are wanted.
+fn look(
+    format: &dyn ReadFormat,
+    file: &InputFile,
+    field: &Field,
+    more: &mut dyn FnMut(&ArrayRef) -> bool,
+) -> Result<(), Error> {
     let reading = format.reading(&Request {
-        columns: Arc::new(columns),
+        columns: Arc::new(Schema::new(vec![field.clone()])),
         wanted: Wanted::default(),
     })?;
     let mut cutter = reading.cutter(file, 0, Place::default())?;
@@ -336,12 +368,12 @@ pub(super) fn has_value(
             rows += decoded.bad.len();
             for (_, batch) in decoded.batches {
                 let values = batch.rows().column(0);
-                if values.null_count() < values.len() {
-                    return Ok(true);
+                if !more(values) {
+                    return Ok(());
                 }
                 rows += values.len();
             }
         }
     }
-    Ok(false)
+    Ok(())
 }

@@ -14,6 +14,7 @@ use dataflow_formats::{DECLARED, InputFile, ReadFormat, Reading, Request};
 use super::columns::{Strict, Whose};
 use super::hive;
 use super::reader::{FileCutter, FileReader};
+use super::steps::{Steps, TimeColumn};
 use super::watched::{Landings, Watched};
 
 /// A file of the source.
@@ -58,6 +59,8 @@ pub(super) struct Everything {
     pub(super) rate: Option<Rate>,
     /// How rows sample a signal, if they do.
     pub(super) sampling: Option<Sampling>,
+    /// The column that says when samples were taken, if one does.
+    pub(super) times: Option<TimeColumn>,
     /// Lines for `explain`.
     pub(super) notes: Vec<String>,
 }
@@ -80,6 +83,16 @@ impl Everything {
     fn sampling(&self) -> Option<Sampling> {
         let alone = self.entries.len() == 1 && self.watched.is_none();
         self.sampling.map(|sampling| sampling.numbered(alone))
+    }
+
+    /// What looks at the times of samples, if there are some, and where they are among the columns that are read.
+    fn steps(&self, read: &[Field], origins: &[Origin]) -> Option<(Steps, usize)> {
+        let (column, sampling) = self.times.as_ref().zip(self.sampling)?;
+        let at = read.iter().position(|field| *field.name() == column.name)?;
+        match origins[at] {
+            Origin::Read(at) => Some((Steps::new(column.clone(), sampling), at)),
+            _ => None,
+        }
     }
 
     /// All columns: those of the files, of the folders, the file's and the row's.
@@ -137,6 +150,8 @@ pub(super) struct Inner {
     pub(super) outputs: Vec<Origin>,
     /// Its columns.
     pub(super) schema: SchemaRef,
+    /// What looks at the times of samples, and where they are among what the format reads.
+    pub(super) steps: Option<(Steps, usize)>,
     /// The most rows in all.
     rows: Option<u64>,
     /// How many of them the first file leaves, the first two, and so on, as far as somebody had to know.
@@ -157,7 +172,15 @@ impl FileSource {
             Some(names) => names.contains(field.name()),
             None => true,
         };
-        let outputs = all.all().into_iter().filter(|(field, _)| is_wanted(field));
+        // Times of samples are looked at whether or not anybody else wants them.
+        let times = all.times.as_ref().map(|times| &times.name);
+        let read = all.all().into_iter();
+        let read = read.filter(|(field, _)| is_wanted(field) || times == Some(field.name()));
+        let (read, origins): (Vec<Field>, Vec<Origin>) = read.unzip();
+        let origins = dense(origins);
+        let steps = all.steps(&read, &origins);
+        let outputs = read.iter().cloned().zip(origins);
+        let outputs = outputs.filter(|(field, _)| is_wanted(field));
         let (fields, outputs): (Vec<Field>, Vec<Origin>) = outputs.unzip();
         // Which rows are the first so many must not depend on what could be skipped.
         let predicate = match wanted.rows {
@@ -167,7 +190,7 @@ impl FileSource {
         let files = (0..all.entries.len())
             .filter(|&i| all.may_match(&all.entries[i], &predicate))
             .collect();
-        let request = request(&all, &fields, &predicate, wanted);
+        let request = request(&all, &read, &predicate, wanted);
         let readings = all.kinds.iter().map(|k| k.reader.reading(&request));
         let schema = Arc::new(Schema::new(fields));
         Self {
@@ -177,8 +200,9 @@ impl FileSource {
                 landed: RwLock::default(),
                 skipping: predicate,
                 readings: readings.collect(),
-                outputs: dense(outputs),
+                outputs,
                 schema,
+                steps,
                 rows: wanted.rows,
                 left: Mutex::default(),
                 predicate: request.wanted.predicate,
@@ -430,6 +454,14 @@ impl Source for FileSource {
         }
     }
 
+    fn remarks(&self) -> Vec<(String, u64)> {
+        let steps = self.inner.steps.as_ref();
+        steps
+            .and_then(|(steps, _)| steps.remark())
+            .into_iter()
+            .collect()
+    }
+
     fn explain(&self) -> Vec<String> {
         let inner = &*self.inner;
         let all = &*inner.all;
@@ -448,6 +480,13 @@ impl Source for FileSource {
         }
         if inner.watched().is_some() {
             lines.push("goes on with files that land while it reads".to_string());
+        }
+        if let Some(sampling) = all.sampling {
+            let (rate, start) = (sampling.rate, sampling.start);
+            lines.push(format!("{rate} samples per second from {start} s on"));
+        }
+        if let Some(times) = &all.times {
+            lines.push(format!("looks whether the times in `{}` agree", times.name));
         }
         if let Some(rate) = all.rate {
             lines.push(format!("hands out {rate} at most"));

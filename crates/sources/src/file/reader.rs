@@ -135,6 +135,9 @@ impl Reader for FileReader {
                 Some(end) => cut_off(batch, end)?,
                 None => batch,
             };
+            if let Some((steps, at)) = &self.source.steps {
+                steps.look(&batch, batch.rows().column(*at))?;
+            }
             made.batches
                 .push((port, open.complete(&self.source, batch)?));
         }

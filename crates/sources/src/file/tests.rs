@@ -509,8 +509,8 @@ fn the_format_is_found() {
     assert_eq!(
         said(&root, "path = 'ROOT/binary'"),
         [
-            "its first bytes look like no format that can be read (ROOT/binary) | the formats are csv, jsonl, parquet and \
-             arrow; leave other files out with `exclude`"
+            "its first bytes look like no format that can be read (ROOT/binary) | the formats are csv, jsonl, parquet, arrow, npy, npz, wav and \
+             raw; leave other files out with `exclude`"
         ]
     );
 }
@@ -711,4 +711,120 @@ fn the_example_is_read() {
         path.list()[0].message,
         "there is no file or folder `/nowhere.csv`"
     );
+}
+
+#[test]
+fn times_in_a_column_say_how_many_samples_there_are() {
+    let root = folder(&[
+        (
+            "trace.csv",
+            "Time (ms),voltage\n-1,5\n-0.5,6\n0.0,x\n0.5,7\n7.5,8\n8,9\n",
+        ),
+        ("short.csv", "time,voltage\n0,1\n"),
+        ("back.csv", "time,voltage\n2,1\n1,1\n"),
+        ("word.csv", "time,voltage\na,1\nb,1\n"),
+    ]);
+    let text = "path = 'ROOT/trace.csv'\nsampling = { column = 'Time (ms)' }\ncolumns.voltage = { type = 'float64' }";
+    let all = source::<FileConfig>(&settings(&root, text));
+    let expected = dataflow_core::Sampling::of(2000.0)
+        .from(-0.001)
+        .numbered(true);
+    assert_eq!(all.ports()[0].sampling, Some(expected));
+    assert!(
+        all.explain()
+            .iter()
+            .any(|line| line.contains("2000 samples per second from -0.001 s"))
+    );
+    for columns in [
+        vec![],
+        vec!["voltage".to_string()],
+        vec!["Time (ms)".to_string()],
+    ] {
+        let some = Arc::clone(&all).narrow(&Wanted {
+            columns: Some(columns.clone()),
+            ..Wanted::default()
+        });
+        for batch in [1, 100] {
+            let (rows, bad) = read(&*some, batch).expect("readable");
+            let found = (rows.num_columns(), rows.num_rows() + bad.len());
+            assert_eq!(found.0, columns.len());
+            assert!(found.1 >= 5);
+            let told = [(
+                "steps of `Time (ms)` are not 1/2000 s, the first in front of row 5".to_string(),
+                1,
+            )];
+            assert_eq!(some.remarks(), told);
+        }
+    }
+    let with = |file: &str, sampling: &str| {
+        said(
+            &root,
+            &format!("path = 'ROOT/{file}.csv'\nsampling = {sampling}"),
+        )
+        .join("; ")
+    };
+    assert!(with("short", "{ column = 'time' }").contains("there are too few"));
+    assert!(with("back", "{ column = 'time' }").contains("do not ascend"));
+    assert!(with("word", "{ column = 'time' }").contains("no time in numbers"));
+    assert!(with("short", "{ column = 'tim' }").contains("there is no column `tim`"));
+    assert_eq!(with("short", "{ column = 'time', rate = 10.0 }"), "");
+    assert_eq!(
+        with("short", "{ column = 'time', rate = 10.0, unit = 'us' }"),
+        ""
+    );
+}
+
+#[test]
+fn traces_say_what_they_are_or_what_is_wrong_with_them() {
+    let root = folder(&[
+        ("x.i16", "abcd"),
+        ("odd.i16", "abcde"),
+        ("x.raw", "abcd"),
+        ("x.wav", "RIFFabcdWAVE"),
+    ]);
+    assert_eq!(
+        rows(&root, "path = 'ROOT/x.i16'"),
+        ["value", "25185", "25699"]
+    );
+    let raw = "path = 'ROOT/x.raw'\nformat = { raw = { type = 'u8', channels = 2, skip = 2 } }\nsampling = { rate = 10.0 }";
+    assert_eq!(rows(&root, raw), ["c0 c1", "99 100"]);
+    let source = source::<FileConfig>(&settings(&root, raw));
+    assert!(
+        source
+            .explain()
+            .contains(&"10 samples per second from 0 s on".to_string())
+    );
+    for (text, expected) in [
+        (
+            "path = 'ROOT/odd.i16'",
+            "(2 bytes each) the file goes on for 1 byte (ROOT/odd.i16, byte 4)",
+        ),
+        (
+            "path = 'ROOT/x.raw'",
+            "a raw file does not say what it holds (ROOT/x.raw) | say it: `format = { raw = ",
+        ),
+        (
+            "path = 'ROOT/x.raw'\nformat = 'raw'",
+            "raw samples have a type",
+        ),
+        (
+            "path = 'ROOT/x.raw'\nformat = { raw = { type = 'f16' } }",
+            "did you mean `i16`?",
+        ),
+        (
+            "path = 'ROOT/x.raw'\nformat = { raw = { type = 'i8', channels = 0 } }",
+            "there are 0 `channels`",
+        ),
+        (
+            "path = 'ROOT/x.wav'",
+            "there is no chunk `fmt ` that says what the samples are (ROOT/x.wav, byte 12)",
+        ),
+        (
+            "path = '-'\nformat = 'npz'",
+            "npz cannot be read from standard input",
+        ),
+    ] {
+        let said = said(&root, text).join("; ");
+        assert!(said.contains(expected), "{text}: {said}");
+    }
 }

@@ -34,7 +34,7 @@ pub enum Preset {
     /// Battery cells that are cycled, one after another, 100 cycles of 200 points: cell, cycle_number, test_time, state, current
     /// (positive while charging), voltage, temperature.
     Cells,
-    /// An oscilloscope trace at 1 MHz, a 1 kHz tone with a weak 50 kHz one, noise and rare glitches: time, voltage, is_anomaly.
+    /// An oscilloscope trace at 1 MHz, a 1 kHz tone with a weak 50 kHz one, noise and rare glitches: time, value (in volts), is_anomaly.
     Trace,
 }
 

@@ -122,7 +122,7 @@ fn presets_have_sane_columns() {
             Preset::Sensors,
             "timestamp device temperature vibration voltage current is_anomaly",
         ),
-        (Preset::Trace, "time voltage is_anomaly"),
+        (Preset::Trace, "time value is_anomaly"),
         (
             Preset::Cells,
             "cell cycle_number test_time state current voltage temperature",

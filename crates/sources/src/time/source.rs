@@ -161,6 +161,10 @@ impl Source for Timed {
         self.inner.head(split, most)
     }
 
+    fn remarks(&self) -> Vec<(String, u64)> {
+        self.inner.remarks()
+    }
+
     fn stand_in(&self, rows: Arc<dyn Source>) -> Arc<dyn Source> {
         let rows = self.inner.stand_in(rows);
         Arc::new(Self::new(rows, Arc::clone(&self.clock), self.rule))

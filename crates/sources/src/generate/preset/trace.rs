@@ -13,7 +13,7 @@ impl Draft {
         let noise = self.stream("voltage");
         let columns = vec![
             Column::numbers("time", |row| row as f64 / RATE),
-            Column::numbers("voltage", move |row| {
+            Column::numbers("value", move |row| {
                 let tone = wave(turn(row, 1000)) + 0.05 * wave(turn(row, 20));
                 let up = if odd.kind(row, 2) == Some(0) {
                     -1.0

@@ -1,0 +1,471 @@
+//! Spectra of signals: of every segment of a group's samples, whoever has which of them, put together exactly.
+//!
+//! Where rows are numbered by their places, workers take any of them: the state is the runs of neighbouring samples met so far, and the
+//! exact sums over the segments inside. Else a group's rows come in order, and the state is one run. A segment's powers are a function of
+//! its samples, and their sums are exact, so the result depends on nothing else.
+
+mod call;
+mod nearly;
+mod together;
+
+use std::sync::Arc;
+
+use arrow_array::cast::AsArray;
+use arrow_array::types::Float64Type;
+use arrow_array::{Array, ArrayRef, Float64Array, StructArray};
+use arrow_schema::{DataType, Field, Fields};
+use dataflow_core::accumulator::Reading;
+use dataflow_core::{Error, Places, Result};
+use dataflow_signal::segments::{Kept, Run, Runs};
+use dataflow_signal::{Fourier, Grid, Shape};
+
+use super::bytes::Tally;
+use crate::exact::{read_varint, write_varint};
+use crate::states::lists;
+pub(crate) use call::{periodogram, spectrum, welch};
+use together::Together;
+
+/// What is made of a group's segments.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Kind {
+    /// The mean of their powers.
+    Mean,
+    /// The median of their powers.
+    Median,
+    /// The same, of powers that are only told apart by their first bits.
+    Nearly,
+    /// The mean of their magnitudes, in decibels.
+    Magnitude,
+}
+
+/// How a segment's powers become the values that people read.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Scaling {
+    /// Power per hertz.
+    Density,
+    /// Power: a sine of amplitude 1 has 1/2.
+    Power,
+    /// Amplitude: a sine of amplitude 1 has 1.
+    Amplitude,
+}
+
+/// A call's settings.
+#[derive(Clone, Debug)]
+struct Settings {
+    shape: Shape,
+    grid: Grid,
+    rate: f64,
+    kind: Kind,
+    scaling: Scaling,
+    /// Whether all samples are one segment, however many there are.
+    whole: bool,
+    /// Whether places number the samples.
+    numbered: bool,
+    /// The name of the values.
+    value: &'static str,
+}
+
+impl Settings {
+    fn item(&self) -> Fields {
+        vec![
+            Field::new("frequency", DataType::Float64, true),
+            Field::new(self.value, DataType::Float64, true),
+        ]
+        .into()
+    }
+
+    /// What powers (or magnitudes) are multiplied by, for a window with these gains, and with the negative frequencies' share.
+    fn scale(&self, fourier: &Fourier, bin: usize) -> f64 {
+        let sides = fourier.shape().sides(bin);
+        match self.scaling {
+            Scaling::Density => sides / (self.rate * fourier.power_gain()),
+            Scaling::Power => sides / (fourier.gain() * fourier.gain()),
+            Scaling::Amplitude => sides / fourier.gain(),
+        }
+    }
+}
+
+/// What is known of one group.
+#[derive(Debug)]
+struct Group {
+    runs: Runs,
+    segments: Together,
+    /// Segments with samples that are not finite.
+    skipped: u64,
+    /// Samples so far, where no places number them.
+    samples: u64,
+}
+
+impl Group {
+    fn new(settings: &Settings) -> Self {
+        Self {
+            runs: Runs::default(),
+            segments: Together::of(settings.kind),
+            skipped: 0,
+            samples: 0,
+        }
+    }
+
+    fn bytes(&self) -> usize {
+        size_of::<Self>() + self.runs.bytes() + self.segments.bytes()
+    }
+}
+
+/// What sees segments: the transform and room for its powers, which all groups share.
+struct Lens {
+    settings: Settings,
+    fourier: Option<Fourier>,
+    powers: Vec<f64>,
+}
+
+impl Lens {
+    fn look(&mut self, number: u64, samples: &[f64], segments: &mut Together, skipped: &mut u64) {
+        if !are_finite(samples) {
+            *skipped += 1;
+            return;
+        }
+        let shape = &self.settings.shape;
+        let fourier = self.fourier.get_or_insert_with(|| Fourier::new(shape));
+        self.powers.resize(shape.bins(), 0.0);
+        fourier.powers(samples, &mut self.powers);
+        if self.settings.kind == Kind::Magnitude {
+            self.powers
+                .iter_mut()
+                .for_each(|power| *power = power.sqrt());
+        }
+        segments.add(number, &self.powers);
+    }
+
+    /// Lets a group's runs take something in, and looks at the segments that become whole.
+    fn at(
+        &mut self,
+        group: &mut Group,
+        take: impl FnOnce(&mut Runs, &Grid, &mut dyn FnMut(u64, &[f64])),
+    ) {
+        let Group {
+            runs,
+            segments,
+            skipped,
+            ..
+        } = group;
+        let grid = self.settings.grid;
+        take(runs, &grid, &mut |number, samples| {
+            self.look(number, samples, segments, skipped);
+        });
+    }
+}
+
+/// Whether no sample is NaN or infinite: all exponents are below the largest.
+fn are_finite(samples: &[f64]) -> bool {
+    const EXPONENT: u64 = 0x7ff << 52;
+    let strange = |x: &f64| u64::from(x.to_bits() & EXPONENT == EXPONENT);
+    samples.iter().map(strange).fold(0, |any, one| any | one) == 0
+}
+
+struct Spectra {
+    lens: Lens,
+    groups: Vec<Group>,
+    bytes: usize,
+    /// The samples of a batch, where they have to be put together.
+    mixed: Vec<f64>,
+}
+
+impl Spectra {
+    fn new(settings: &Settings) -> Self {
+        Self {
+            lens: Lens {
+                settings: settings.clone(),
+                fourier: None,
+                powers: Vec::new(),
+            },
+            groups: Vec::new(),
+            bytes: 0,
+            mixed: Vec::new(),
+        }
+    }
+
+    /// Takes neighbouring samples of a group, from number `start` on, or behind those before.
+    fn push(&mut self, group: usize, start: Option<u64>, samples: &[f64]) {
+        let width = self.lens.settings.grid.width;
+        let group = &mut self.groups[group];
+        let start = start.unwrap_or(group.samples);
+        group.samples = start + (samples.len() / width) as u64;
+        let held = group.bytes();
+        self.lens.at(group, |runs, grid, see| {
+            runs.push(grid, start, samples, see)
+        });
+        self.bytes = self.bytes + group.bytes() - held;
+    }
+
+    /// Takes rows that places number, all of one group.
+    fn numbered(&mut self, samples: &[f64], places: &Places) -> Result<()> {
+        let width = self.lens.settings.grid.width;
+        match places {
+            Places::From(first) => self.push(0, Some(first.row()), samples),
+            Places::Unknown => {
+                return Err(Error::internal(
+                    "samples came without the places that number them",
+                ));
+            }
+            Places::Each(_) => {
+                let rows = samples.len() / width;
+                let place = |row: usize| places.get(row).map_or(0, |place| place.row());
+                for (from, to) in stretches(rows, |row| place(row) == place(row - 1) + 1) {
+                    let part = &samples[from * width..to * width];
+                    self.push(0, Some(place(from)), part);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn in_order(&mut self, samples: &[f64], groups: &[u32]) {
+        let width = self.lens.settings.grid.width;
+        for (from, to) in stretches(groups.len(), |row| groups[row] == groups[row - 1]) {
+            let part = &samples[from * width..to * width];
+            self.push(groups[from] as usize, None, part);
+        }
+    }
+
+    fn take(&mut self, samples: &[f64], groups: Option<&[u32]>, places: &Places) -> Result<()> {
+        match groups {
+            _ if self.lens.settings.numbered => return self.numbered(samples, places),
+            None => self.push(0, None, samples),
+            Some(groups) => self.in_order(samples, groups),
+        }
+        Ok(())
+    }
+
+    /// The frequencies and values of a group.
+    fn value_of(&self, group: usize) -> (Vec<f64>, Vec<f64>) {
+        let (group, settings) = (&self.groups[group], &self.lens.settings);
+        if let Some(values) = group.segments.values() {
+            return self.finished(&settings.shape, values);
+        }
+        let Some(run) = group.runs.whole().filter(|run| run.end > 0) else {
+            return (Vec::new(), Vec::new());
+        };
+        // Shorter than a segment, or all of its segments were left out.
+        let samples = match group.skipped {
+            0 => run.rest(),
+            _ => return self.finished(&settings.shape, vec![f64::NAN; settings.shape.bins()]),
+        };
+        let length = samples.len() / settings.grid.width;
+        let shape = match (settings.whole, settings.shape.points < length) {
+            (true, true) => settings.shape.cut_to(settings.shape.points),
+            _ => settings.shape.cut_to(length),
+        };
+        let mut powers = vec![f64::NAN; shape.bins()];
+        if are_finite(samples) {
+            Fourier::new(&shape).powers(samples, &mut powers);
+        }
+        if settings.kind == Kind::Magnitude {
+            powers.iter_mut().for_each(|power| *power = power.sqrt());
+        }
+        self.finished(&shape, powers)
+    }
+
+    fn finished(&self, shape: &Shape, mut values: Vec<f64>) -> (Vec<f64>, Vec<f64>) {
+        let settings = &self.lens.settings;
+        let fourier = Fourier::new(shape);
+        for (bin, value) in values.iter_mut().enumerate() {
+            *value *= settings.scale(&fourier, bin);
+            if settings.kind == Kind::Magnitude {
+                *value = 20.0 * value.log10();
+            }
+        }
+        let frequencies = 0..values.len();
+        let frequencies = frequencies.map(|bin| shape.frequency(bin, settings.rate));
+        (frequencies.collect(), values)
+    }
+
+    fn is_short(&self, group: u32) -> bool {
+        let group = &self.groups[group as usize];
+        let short = |run: &Run| run.end > 0 && run.end < self.lens.settings.grid.segment;
+        !self.lens.settings.whole && group.runs.whole().is_some_and(short)
+    }
+}
+
+/// The stretches of rows of which each follows the one before, as ranges.
+fn stretches(rows: usize, follows: impl Fn(usize) -> bool) -> Vec<(usize, usize)> {
+    let mut list = Vec::new();
+    let mut from = 0;
+    for row in 1..=rows {
+        if row == rows || !follows(row) {
+            list.push((from, row));
+            from = row;
+        }
+    }
+    list
+}
+
+impl Tally for Spectra {
+    fn resize(&mut self, groups: usize) {
+        let settings = &self.lens.settings;
+        let before = self.groups.len();
+        self.groups
+            .resize_with(groups.max(before), || Group::new(settings));
+        let new = self.groups[before..].iter();
+        self.bytes += new.map(Group::bytes).sum::<usize>();
+    }
+
+    fn add(&mut self, groups: Option<&[u32]>, columns: &[ArrayRef], places: &Places) -> Result<()> {
+        let columns: Vec<&Float64Array> = columns
+            .iter()
+            .map(|c| c.as_primitive::<Float64Type>())
+            .collect();
+        match columns[..] {
+            [] => Ok(()),
+            [one] if one.null_count() == 0 => self.take(one.values(), groups, places),
+            _ => {
+                let mut mixed = std::mem::take(&mut self.mixed);
+                mixed.clear();
+                let value = |column: &Float64Array, row: usize| match column.is_null(row) {
+                    true => f64::NAN,
+                    false => column.value(row),
+                };
+                for row in 0..columns[0].len() {
+                    mixed.extend(columns.iter().map(|column| value(column, row)));
+                }
+                let taken = self.take(&mixed, groups, places);
+                self.mixed = mixed;
+                taken
+            }
+        }
+    }
+
+    fn write(&self, group: usize, out: &mut Vec<u8>) {
+        let group = &self.groups[group];
+        write_varint(group.skipped, out);
+        group.segments.write(out);
+        write_varint(group.runs.iter().len() as u64, out);
+        for run in group.runs.iter() {
+            write_run(run, out);
+        }
+    }
+
+    fn read(&mut self, group: usize, bytes: &mut &[u8]) -> Option<()> {
+        let held = self.groups[group].bytes();
+        let found = &mut self.groups[group];
+        found.skipped += read_varint(bytes)?;
+        found
+            .segments
+            .read(self.lens.settings.shape.bins(), bytes)?;
+        for _ in 0..read_varint(bytes)? {
+            let run = read_run(bytes)?;
+            found.samples = found.samples.max(run.end);
+            self.lens
+                .at(found, |runs, grid, see| runs.add(grid, run, see));
+        }
+        self.bytes = self.bytes + found.bytes() - held;
+        Some(())
+    }
+
+    fn settle(&mut self, _: usize) {}
+
+    fn value(&self, _: &Reading, groups: &[u32]) -> Result<ArrayRef> {
+        let (mut frequencies, mut values, mut lengths) = (Vec::new(), Vec::new(), Vec::new());
+        for group in groups {
+            let (f, v) = self.value_of(*group as usize);
+            lengths.push(Some(f.len()));
+            frequencies.extend(f);
+            values.extend(v);
+        }
+        let columns: Vec<ArrayRef> = vec![
+            Arc::new(Float64Array::from(frequencies)),
+            Arc::new(Float64Array::from(values)),
+        ];
+        let items = StructArray::try_new(self.lens.settings.item(), columns, None)?;
+        lists::short_array(Arc::new(items), &lengths)
+    }
+
+    fn remarks(&self, groups: &[u32]) -> Vec<(&'static str, u64)> {
+        let skipped = groups
+            .iter()
+            .map(|group| self.groups[*group as usize].skipped);
+        let short = groups.iter().filter(|group| self.is_short(**group)).count();
+        let nearly = match self.lens.settings.kind {
+            Kind::Nearly => groups.len() as u64,
+            _ => 0,
+        };
+        let all = [
+            ("medians within 0.4 %, since they are approximate", nearly),
+            (
+                "segments left out, since a sample of theirs is not finite",
+                skipped.sum(),
+            ),
+            (
+                "shorter than one segment, so the spectrum is of what there is",
+                short as u64,
+            ),
+        ];
+        all.into_iter().filter(|(_, count)| *count > 0).collect()
+    }
+
+    fn bytes(&self) -> usize {
+        let fourier = self.lens.fourier.as_ref().map_or(0, Fourier::bytes);
+        self.bytes + fourier + (self.mixed.capacity() + self.lens.powers.capacity()) * 8
+    }
+
+    fn clear(&mut self) {
+        self.groups = Vec::new();
+        self.mixed = Vec::new();
+        self.bytes = 0;
+    }
+}
+
+fn write_numbers(numbers: &[f64], out: &mut Vec<u8>) {
+    write_varint(numbers.len() as u64, out);
+    out.reserve(numbers.len() * 8);
+    for number in numbers {
+        out.extend_from_slice(&number.to_bits().to_le_bytes());
+    }
+}
+
+fn read_numbers(bytes: &mut &[u8]) -> Option<Vec<f64>> {
+    let count = usize::try_from(read_varint(bytes)?).ok()?;
+    let (numbers, rest) = bytes.split_at_checked(count.checked_mul(8)?)?;
+    *bytes = rest;
+    let number = |eight: &[u8]| {
+        let mut word = [0; 8];
+        word.copy_from_slice(eight);
+        f64::from_bits(u64::from_le_bytes(word))
+    };
+    Some(numbers.chunks_exact(8).map(number).collect())
+}
+
+fn write_run(run: &Run, out: &mut Vec<u8>) {
+    write_varint(run.start, out);
+    write_varint(run.end, out);
+    match &run.kept {
+        Kept::All(all) => {
+            out.push(0);
+            write_numbers(all, out);
+        }
+        Kept::Ends { head, next, tail } => {
+            out.push(1);
+            write_numbers(head, out);
+            write_varint(*next, out);
+            write_numbers(tail, out);
+        }
+    }
+}
+
+fn read_run(bytes: &mut &[u8]) -> Option<Run> {
+    let (start, end) = (read_varint(bytes)?, read_varint(bytes)?);
+    let (kind, rest) = bytes.split_first()?;
+    *bytes = rest;
+    let kept = match kind {
+        0 => Kept::All(read_numbers(bytes)?),
+        1 => Kept::Ends {
+            head: read_numbers(bytes)?,
+            next: read_varint(bytes)?,
+            tail: read_numbers(bytes)?,
+        },
+        _ => return None,
+    };
+    Some(Run { start, end, kept })
+}
+
+#[cfg(test)]
+mod tests;
