@@ -58,8 +58,8 @@ pub struct Peaks {
     next: u64,
     /// Where the signal has risen to, and how high, if it has not moved since.
     top: Option<(u64, f64)>,
-    /// The last samples, as many as prominences can need.
-    last: VecDeque<f64>,
+    /// The last samples, at least as many as prominences can need.
+    last: Vec<f64>,
     /// Peaks whose surroundings are not all there.
     waiting: VecDeque<Peak>,
     /// Peaks each of which is as high as the one before it or higher, and near it.
@@ -74,7 +74,7 @@ impl Peaks {
             before: f64::NAN,
             next: 0,
             top: None,
-            last: VecDeque::new(),
+            last: Vec::new(),
             waiting: VecDeque::new(),
             chain: Vec::new(),
         }
@@ -85,14 +85,19 @@ impl Peaks {
         self.wanted.prominence.map_or(0, |(_, window)| window / 2)
     }
 
+    /// How many of the last samples prominences can need.
+    fn needed(&self) -> usize {
+        2 * self.reach() as usize + 2
+    }
+
     fn see(&mut self, x: f64, known: usize, events: &mut Vec<Event>) {
         let sample = self.next;
         self.next += 1;
         if self.wanted.prominence.is_some() {
-            if self.last.len() as u64 > 2 * self.reach() + 1 {
-                self.last.pop_front();
+            if self.last.len() >= 2 * self.needed() {
+                self.last.drain(..self.last.len() - self.needed());
             }
-            self.last.push_back(x);
+            self.last.push(x);
         }
         if let Some((left, value)) = self.top.filter(|(_, value)| x != *value) {
             self.top = None;
@@ -147,11 +152,13 @@ impl Peaks {
             return 0.0;
         }
         let first = self.next - self.last.len() as u64;
-        let at = |sample: u64| self.last[(sample - first) as usize];
-        let lowest = |low: f64, x: f64| low.min(x);
-        let under = |x: &f64| *x <= peak.value;
-        let left = (from.max(first)..=peak.sample).rev().map(at);
-        let right = (peak.sample..=to).map(at);
+        let at = |sample: u64| (sample - first) as usize;
+        let lowest = |low: f64, x: &f64| low.min(*x);
+        let under = |x: &&f64| **x <= peak.value;
+        let left = self.last[at(from.max(first))..=at(peak.sample)]
+            .iter()
+            .rev();
+        let right = self.last[at(peak.sample)..=at(to)].iter();
         let left = left.take_while(under).fold(peak.value, lowest);
         let right = right.take_while(under).fold(peak.value, lowest);
         peak.value - left.max(right)
@@ -222,7 +229,8 @@ impl Memory for Peaks {
         let (left, value) = self.top.unwrap_or_default();
         put_whole(into, left);
         put(into, value);
-        put_all(into, self.last.iter().copied());
+        let needed = self.last.len().saturating_sub(self.needed());
+        put_all(into, self.last[needed..].iter().copied());
         put_whole(into, self.waiting.len() as u64);
         self.waiting.iter().for_each(|peak| peak.save(into));
         put_whole(into, self.chain.len() as u64);
@@ -234,7 +242,7 @@ impl Memory for Peaks {
         self.next = from.whole()?;
         let is_top = from.whole()? != 0;
         self.top = Some((from.whole()?, from.number()?)).filter(|_| is_top);
-        self.last = from.numbers()?.into();
+        self.last = from.numbers()?;
         (self.last.len() as u64 <= self.next).then_some(())?;
         let waiting = from.whole()?;
         self.waiting = (0..waiting)

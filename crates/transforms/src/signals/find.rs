@@ -145,9 +145,9 @@ impl Configured for Find {
             An event leaves when it is known, so where rows have event time, its own is that of the row by which it is known: a crossing's \
             own row, for a run the row behind it, for a peak with `wlen` half of that behind it. Events are in the order in which they \
             were known, of one row in the order of `columns`.\n\n\
-            Rows go through one worker, in order. The memory is a few numbers per signal, for peaks with `wlen` that many; peaks with a \
+            Rows go through one worker, in order. The memory is a few numbers per signal, for peaks with `wlen` two to four for each sample of it; peaks with a \
             `distance` wait as long as each is followed by a higher one within it, and where these are too many for the budget, the run stops and \
-            says so. The cost is a few nanoseconds per sample; of a peak's prominence, that of looking at the samples around it.",
+            says so. The cost is a few nanoseconds per sample; of a peak's prominence, that of looking at the samples around it, up to a higher one.",
         example: "kind = \"peaks\"\ncolumns = [\"voltage\"]\nheight = 0.5\ndistance = 3\n",
         ports: &[],
         also_called: &[

@@ -78,7 +78,7 @@ impl Configured for Fir {
             What comes out is a float of 64 bits, summed from the newest sample on, so it does not depend on how the input is cut. \
             Long filters are not made faster by a transform: rows would have to wait until a block of them is there.\n\n\
             Rows go through one worker, in order; their sampling stays. The memory is that of one batch, and of a number per weight \
-            and signal. The cost per sample is about half a nanosecond for each weight.",
+            and signal. The cost per sample is about a quarter of a nanosecond for each weight.",
         example: "columns = [\"voltage\"]\nrate = 1e6\ndesign = { kind = \"bandpass\", cutoff = [10e3, 20e3], taps = 51 }\n",
         ports: &[],
         also_called: &["lfilter", "firwin", "convolve", "convolution"],
