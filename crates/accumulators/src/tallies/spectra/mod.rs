@@ -384,11 +384,23 @@ impl Tally for Spectra {
             .iter()
             .map(|group| self.groups[*group as usize].skipped);
         let short = groups.iter().filter(|group| self.is_short(**group)).count();
+        let gaps = |group: &u32| {
+            self.groups[*group as usize]
+                .runs
+                .iter()
+                .len()
+                .saturating_sub(1)
+        };
+        let gaps: usize = groups.iter().map(gaps).sum();
         let nearly = match self.lens.settings.kind {
             Kind::Nearly => groups.len() as u64,
             _ => 0,
         };
         let all = [
+            (
+                "gaps between samples; segments across them are left out",
+                gaps as u64,
+            ),
             ("medians within 0.4 %, since they are approximate", nearly),
             (
                 "segments left out, since a sample of theirs is not finite",

@@ -239,6 +239,28 @@ fn what_is_not_finite_is_left_out_and_told() {
 }
 
 #[test]
+fn segments_across_missing_samples_are_left_out() {
+    let call = numbered(call(
+        &[DataType::Float64],
+        &[("nperseg", Value::Integer(10))],
+    ));
+    let accepted = check(&crate::welch::component(), &call).expect("the call fits");
+    let samples = signal(100);
+    let made = fed(&accepted, &[(0, &samples[..50]), (53, &samples[53..])]);
+    assert!(
+        value(&accepted, &*made)
+            .1
+            .iter()
+            .all(|power| power.is_finite())
+    );
+    let told = made.remarks(&[0]);
+    assert_eq!(
+        told,
+        [("gaps between samples; segments across them are left out", 1)]
+    );
+}
+
+#[test]
 fn short_signals_are_one_segment_and_empty_ones_none() {
     let call = numbered(call(
         &[DataType::Float64],
