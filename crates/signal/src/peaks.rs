@@ -1,9 +1,10 @@
 //! Peaks of a signal, those that `scipy.signal.find_peaks` finds in all of it, while it comes.
 //!
-//! A peak goes three ways. It waits until the samples within reach are there, and its prominence is known. Then it must be the highest
-//! one within a distance: of peaks that are too near, only those can still count that are higher than all before, since what is lower
-//! than one near it is dropped by that one, or by whoever drops that one. So they are a chain that rises; as soon as no higher one can
-//! come near its last, that one counts, and from there backwards each that is far enough from the last that counts.
+//! First a peak must be the highest one within a distance: of peaks that are too near, only those can still count that are higher than
+//! all before, since what is lower than one near it is dropped by that one, or by whoever drops that one. So they are a chain that
+//! rises; as soon as no higher one can come near its last, that one counts, and from there backwards each that is far enough from the
+//! last that counts. Then it waits until the samples within reach are there, and its prominence is known; of those in the chain it
+//! is looked for as soon as they are, before the samples are forgotten.
 
 use std::collections::VecDeque;
 
@@ -60,10 +61,14 @@ pub struct Peaks {
     top: Option<(u64, f64)>,
     /// The last samples, at least as many as prominences can need.
     last: Vec<f64>,
-    /// Peaks whose surroundings are not all there.
-    waiting: VecDeque<Peak>,
     /// Peaks each of which is as high as the one before it or higher, and near it.
     chain: Vec<Peak>,
+    /// Of how many of these, from the first on, the prominence is known.
+    measured: usize,
+    /// Peaks that count, whose surroundings may not all be there.
+    waiting: VecDeque<Peak>,
+    /// Whether no samples follow.
+    over: bool,
 }
 
 impl Peaks {
@@ -75,8 +80,10 @@ impl Peaks {
             next: 0,
             top: None,
             last: Vec::new(),
-            waiting: VecDeque::new(),
             chain: Vec::new(),
+            measured: 0,
+            waiting: VecDeque::new(),
+            over: false,
         }
     }
 
@@ -102,42 +109,66 @@ impl Peaks {
         if let Some((left, value)) = self.top.filter(|(_, value)| x != *value) {
             self.top = None;
             if x < value && value >= self.wanted.height {
-                self.peak(left, sample - 1, value, known, events);
+                self.peak(left, sample - 1, value);
             }
         }
         if self.before < x {
             self.top = Some((sample, x));
         }
         self.before = x;
-        while let Some(peak) = self.waiting.front() {
-            if sample < peak.sample + self.reach() {
-                break;
-            }
-            self.surrounded(sample, known, events);
-        }
         if !self.chain.is_empty() {
-            self.settle(self.earliest(), known, events);
+            self.measure(sample);
+            self.settle(self.top.map_or(self.next, |(left, _)| left));
+        }
+        if !self.waiting.is_empty() {
+            self.leave(sample, known, events);
         }
     }
 
-    fn peak(&mut self, left: u64, right: u64, value: f64, known: usize, events: &mut Vec<Event>) {
+    fn peak(&mut self, left: u64, right: u64, value: f64) {
         let peak = Peak {
             sample: left + (right - left) / 2,
             value,
             right,
             prominence: f64::NAN,
         };
-        match self.wanted.prominence {
-            Some(_) => self.waiting.push_back(peak),
-            None => self.counts(peak, known, events),
+        self.settle(peak.sample);
+        match self.chain.last() {
+            Some(highest) if value < highest.value => {}
+            _ => self.chain.push(peak),
         }
     }
 
-    /// The surroundings of the first peak that waits are there, up to the sample `last`.
-    fn surrounded(&mut self, last: u64, known: usize, events: &mut Vec<Event>) {
-        if let Some(mut peak) = self.waiting.pop_front() {
-            peak.prominence = self.prominence(&peak, last);
-            self.counts(peak, known, events);
+    /// Looks for the prominences of peaks in the chain whose surroundings are there, with the sample `last`.
+    fn measure(&mut self, last: u64) {
+        while let Some(peak) = self.chain.get(self.measured) {
+            if self.wanted.prominence.is_none() || last < peak.sample + self.reach() {
+                return;
+            }
+            let prominence = self.prominence(peak, last);
+            self.chain[self.measured].prominence = prominence;
+            self.measured += 1;
+        }
+    }
+
+    /// Tells of peaks that count, as far as all is known of them with the sample `last`.
+    fn leave(&mut self, last: u64, known: usize, events: &mut Vec<Event>) {
+        while let Some(mut peak) = self.waiting.front().copied() {
+            let is_whole = self.over || last >= peak.sample + self.reach();
+            if self.wanted.prominence.is_some() && peak.prominence.is_nan() {
+                if !is_whole {
+                    return;
+                }
+                peak.prominence = self.prominence(&peak, last);
+            }
+            self.waiting.pop_front();
+            let least = self.wanted.prominence.map(|(least, _)| least);
+            if least.is_none_or(|least| peak.prominence >= least) {
+                events.push(Event {
+                    prominence: peak.prominence,
+                    ..Event::at(known, peak.sample, peak.value)
+                });
+            }
         }
     }
 
@@ -164,45 +195,22 @@ impl Peaks {
         peak.value - left.max(right)
     }
 
-    /// Where the next peak can be that joins the chain.
-    fn earliest(&self) -> u64 {
-        let waiting = self.waiting.front().map(|peak| peak.sample);
-        let top = self.top.map(|(left, _)| left);
-        waiting.or(top).unwrap_or(self.next)
-    }
-
-    /// A peak of which all is known but who is near.
-    fn counts(&mut self, peak: Peak, known: usize, events: &mut Vec<Event>) {
-        self.settle(peak.sample, known, events);
-        match self.chain.last() {
-            Some(highest) if peak.value < highest.value => {}
-            _ => self.chain.push(peak),
-        }
-    }
-
-    /// Tells which peaks of the chain count, if none can join it from a sample on.
-    fn settle(&mut self, from: u64, known: usize, events: &mut Vec<Event>) {
+    /// Lets those peaks of the chain wait that count, if none can join it from a sample on.
+    fn settle(&mut self, from: u64) {
         let near = |a: &Peak, b: u64| b - a.sample < self.wanted.distance;
         if self.chain.last().is_none_or(|highest| near(highest, from)) {
             return;
         }
-        let before = events.len();
+        let before = self.waiting.len();
         let mut last = None;
-        for peak in self.chain.iter().rev() {
-            if last.is_some_and(|last| near(peak, last)) {
-                continue;
-            }
-            last = Some(peak.sample);
-            let least = self.wanted.prominence.map(|(least, _)| least);
-            if least.is_none_or(|least| peak.prominence >= least) {
-                events.push(Event {
-                    prominence: peak.prominence,
-                    ..Event::at(known, peak.sample, peak.value)
-                });
+        for peak in self.chain.drain(..).rev() {
+            if !last.is_some_and(|last| near(&peak, last)) {
+                last = Some(peak.sample);
+                self.waiting.push_back(peak);
             }
         }
-        events[before..].reverse();
-        self.chain.clear();
+        self.waiting.make_contiguous()[before..].reverse();
+        self.measured = 0;
     }
 }
 
@@ -214,10 +222,9 @@ impl Find for Peaks {
     }
 
     fn end(&mut self, events: &mut Vec<Event>) {
-        while !self.waiting.is_empty() {
-            self.surrounded(self.next - 1, 0, events);
-        }
-        self.settle(u64::MAX, 0, events);
+        self.settle(u64::MAX);
+        self.over = true;
+        self.leave(self.next.saturating_sub(1), 0, events);
     }
 }
 
@@ -252,6 +259,11 @@ impl Memory for Peaks {
         self.chain = (0..chain)
             .map(|_| Peak::restore(from))
             .collect::<Option<_>>()?;
+        let known = self
+            .chain
+            .iter()
+            .take_while(|peak| !peak.prominence.is_nan());
+        self.measured = known.count();
         Some(())
     }
 
