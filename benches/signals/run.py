@@ -103,15 +103,9 @@ type = "iir"
 inputs = ["trace"]
 columns = ["value"]
 design = {{ type = "butterworth", kind = "lowpass", order = 8, cutoff = 1e5 }}
-[transforms.rms]
-type = "aggregate"
-inputs = ["low"]
-compute.last = "last(value)"
-compute.count = "count(*)"
 [sinks.none]
-type = "file"
-inputs = ["rms"]
-path = "filtered.jsonl"
+type = "null"
+inputs = ["low"]
 """
 
 FIRST = """

@@ -288,6 +288,9 @@ impl Counts {
         let Some(groups) = groups else {
             return self.raise(0, rows as u64);
         };
+        if let Some(group) = kernel::only_group(groups) {
+            return self.raise(group as usize, groups.len() as u64);
+        }
         self.expect(rows as u64);
         let groups = groups.iter().map(|group| *group as usize);
         match self.is_small() {
