@@ -7,6 +7,7 @@
 mod call;
 mod nearly;
 mod together;
+mod written;
 
 use std::sync::Arc;
 
@@ -16,7 +17,7 @@ use arrow_array::{Array, ArrayRef, Float64Array, StructArray};
 use arrow_schema::{DataType, Field, Fields};
 use dataflow_core::accumulator::Reading;
 use dataflow_core::{Error, Places, Result};
-use dataflow_signal::segments::{Kept, Run, Runs};
+use dataflow_signal::segments::{Run, Runs};
 use dataflow_signal::{Fourier, Grid, Shape};
 
 use super::bytes::Tally;
@@ -24,6 +25,7 @@ use crate::exact::{read_varint, write_varint};
 use crate::states::lists;
 pub(crate) use call::{periodogram, spectrum, welch};
 use together::Together;
+use written::{read_run, write_run};
 
 /// What is made of a group's segments.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -424,59 +426,6 @@ impl Tally for Spectra {
         self.mixed = Vec::new();
         self.bytes = 0;
     }
-}
-
-fn write_numbers(numbers: &[f64], out: &mut Vec<u8>) {
-    write_varint(numbers.len() as u64, out);
-    out.reserve(numbers.len() * 8);
-    for number in numbers {
-        out.extend_from_slice(&number.to_bits().to_le_bytes());
-    }
-}
-
-fn read_numbers(bytes: &mut &[u8]) -> Option<Vec<f64>> {
-    let count = usize::try_from(read_varint(bytes)?).ok()?;
-    let (numbers, rest) = bytes.split_at_checked(count.checked_mul(8)?)?;
-    *bytes = rest;
-    let number = |eight: &[u8]| {
-        let mut word = [0; 8];
-        word.copy_from_slice(eight);
-        f64::from_bits(u64::from_le_bytes(word))
-    };
-    Some(numbers.chunks_exact(8).map(number).collect())
-}
-
-fn write_run(run: &Run, out: &mut Vec<u8>) {
-    write_varint(run.start, out);
-    write_varint(run.end, out);
-    match &run.kept {
-        Kept::All(all) => {
-            out.push(0);
-            write_numbers(all, out);
-        }
-        Kept::Ends { head, next, tail } => {
-            out.push(1);
-            write_numbers(head, out);
-            write_varint(*next, out);
-            write_numbers(tail, out);
-        }
-    }
-}
-
-fn read_run(bytes: &mut &[u8]) -> Option<Run> {
-    let (start, end) = (read_varint(bytes)?, read_varint(bytes)?);
-    let (kind, rest) = bytes.split_first()?;
-    *bytes = rest;
-    let kept = match kind {
-        0 => Kept::All(read_numbers(bytes)?),
-        1 => Kept::Ends {
-            head: read_numbers(bytes)?,
-            next: read_varint(bytes)?,
-            tail: read_numbers(bytes)?,
-        },
-        _ => return None,
-    };
-    Some(Run { start, end, kept })
 }
 
 #[cfg(test)]

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use super::Kind;
 use super::nearly::Nearly;
-use super::{Kind, read_numbers, write_numbers};
+use super::written::{read_numbers, write_numbers};
 use crate::exact::{Bins, read_varint, write_varint};
 
 /// What is kept of segments.
