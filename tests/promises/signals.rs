@@ -4,8 +4,11 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
+use dataflow::Pipeline;
+
 use crate::memory::{constant, peak};
-use crate::sameness::{Setting, Written, run, same};
+use crate::program;
+use crate::sameness::{Setting, Written, read, run, same};
 
 /// A triangle, noise of a linear congruential generator, and a spike.
 fn signal(samples: usize) -> Vec<f64> {
@@ -200,4 +203,31 @@ path = "spectrogram.npz"
         peak(folder.path(), &format!("{source}{body}"), &[])
     };
     constant("spectra of a trace", of(4_000_000), of(16_000_000));
+}
+
+#[test]
+fn ready_pipelines_take_a_signal_of_any_name() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("scope.csv");
+    let mut text = String::from("time,voltage\n");
+    for (i, x) in signal(6000).into_iter().enumerate() {
+        writeln!(text, "{},{x:?}", i as f64 / 1e4).expect("text");
+    }
+    std::fs::write(&path, text).expect("written");
+    for (name, files) in [("waveform", 12), ("spectrogram", 4), ("events", 1)] {
+        let pipeline = program::root().join(format!("pipelines/{name}.toml"));
+        let text = std::fs::read_to_string(pipeline).expect("a ready pipeline");
+        let out = tempfile::tempdir().expect("a folder");
+        let loaded = Pipeline::from_text(text)
+            .set("data", path.to_str().expect("text"))
+            .set("signal", "voltage")
+            .set("rate", "1e4")
+            .set("out", out.path().to_str().expect("text"))
+            .load();
+        let pipeline = loaded.unwrap_or_else(|error| panic!("{name}: {error}"));
+        pipeline
+            .run()
+            .unwrap_or_else(|error| panic!("{name}: {error}"));
+        assert_eq!(read(out.path()).len(), files, "{name}");
+    }
 }
