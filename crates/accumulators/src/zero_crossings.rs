@@ -9,7 +9,7 @@ use arrow_array::{Array, ArrayRef, Int64Array};
 use arrow_schema::DataType;
 use dataflow_core::accumulator::{Accepted, Call, CallProblem, OrderClass, Reading};
 use dataflow_core::component::{Component, Info};
-use dataflow_core::{Places, Result};
+use dataflow_core::{Error, Places, Result};
 
 use crate::exact::{read_varint, write_varint};
 use crate::states::options::Options;
@@ -159,28 +159,24 @@ impl Tally for Crossings {
                 &filled
             }
         };
-        let numbered = self.numbered;
-        let place = |row: usize| match numbered {
-            true => places.get(row).map(|place| place.row()),
-            false => None,
-        };
-        let group = |row: usize| groups.map_or(0, |groups| groups[row] as usize);
-        if let (None, Places::From(_) | Places::Unknown) = (groups, places) {
-            if !x.is_empty() {
-                self.push(0, place(0), x);
+        if self.numbered {
+            let stretches = places.stretches(x.len()).ok_or_else(|| {
+                Error::internal("samples came without the places that number them")
+            })?;
+            for (first, rows) in stretches {
+                self.push(0, Some(first.row()), &x[rows]);
             }
             return Ok(());
         }
+        let Some(groups) = groups else {
+            self.push(0, None, x);
+            return Ok(());
+        };
         let mut from = 0;
-        for row in 1..=x.len() {
-            let follows = row < x.len()
-                && group(row) == group(row - 1)
-                && place(row) == place(row - 1).map(|place| place + 1);
-            if !follows {
-                let start = place(from);
-                self.push(group(from), start, &x[from..row]);
-                from = row;
-            }
+        for rows in groups.chunk_by(|a, b| a == b) {
+            let to = from + rows.len();
+            self.push(rows[0] as usize, None, &x[from..to]);
+            from = to;
         }
         Ok(())
     }

@@ -1,5 +1,7 @@
 //! A row's place: where it stands in its source, packed into one number whose order is the source's order.
 
+use std::ops::Range;
+
 use arrow_array::UInt64Array;
 use arrow_buffer::ScalarBuffer;
 
@@ -94,6 +96,25 @@ impl Places {
         }
     }
 
+    /// The stretches of rows whose places follow one another, each with the place of its first row; none where places are not known.
+    pub fn stretches(&self, rows: usize) -> Option<Vec<(Place, Range<usize>)>> {
+        let each = match self {
+            Self::Unknown => return None,
+            Self::From(_) if rows == 0 => return Some(Vec::new()),
+            Self::From(first) => return Some(vec![(*first, 0..rows)]),
+            Self::Each(each) => each,
+        };
+        let mut list = Vec::new();
+        let mut from = 0;
+        for row in 1..=each.len() {
+            if row == each.len() || each[row] != each[row - 1] + 1 {
+                list.push((Place(each[from]), from..row));
+                from = row;
+            }
+        }
+        Some(list)
+    }
+
     /// The places as numbers, one per row.
     pub fn numbers(&self, rows: usize) -> Option<UInt64Array> {
         match self {
@@ -148,6 +169,18 @@ mod tests {
         assert_eq!(each.get(1), Some(Place(12)));
         assert_eq!(each.slice(1, 2).get(1), Some(Place(14)));
         assert_eq!(run.slice(3, 2).get(0), Some(Place(13)));
+    }
+
+    #[test]
+    fn places_that_follow_one_another_are_a_stretch() {
+        let run = Places::From(Place(10));
+        assert_eq!(run.stretches(3), Some(vec![(Place(10), 0..3)]));
+        assert_eq!(run.stretches(0), Some(vec![]));
+        let each = run.take([0, 1, 4, 9, 10].into_iter());
+        let expected = vec![(Place(10), 0..2), (Place(14), 2..3), (Place(19), 3..5)];
+        assert_eq!(each.stretches(5), Some(expected));
+        assert_eq!(each.slice(0, 0).stretches(0), Some(vec![]));
+        assert_eq!(Places::Unknown.stretches(3), None);
     }
 
     #[test]

@@ -26,7 +26,7 @@ pub use fourier::Fourier;
 pub use memory::{Filter, Memory, Saved};
 pub use peaks::Peaks;
 pub use sections::{Section, Sections};
-pub use segments::{Grid, Run, Runs};
+pub use segments::{Grid, Run, Runs, are_finite};
 pub use shape::{Detrend, Shape};
 pub use taps::Taps;
 pub use trend::Trend;

@@ -40,6 +40,14 @@ impl Grid {
 /// Takes the number of a segment and its samples.
 pub type See<'a> = dyn FnMut(u64, &[f64]) + 'a;
 
+/// Whether no sample is NaN or infinite: all exponents are below the largest. Without an early way out, so that it compiles to a few
+/// vector instructions.
+pub fn are_finite(samples: &[f64]) -> bool {
+    const EXPONENT: u64 = 0x7ff << 52;
+    let strange = |x: &f64| u64::from(x.to_bits() & EXPONENT == EXPONENT);
+    samples.iter().map(strange).fold(0, |any, one| any | one) == 0
+}
+
 /// What is kept of a run's samples.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Kept {

@@ -12,7 +12,7 @@ use arrow_buffer::ScalarBuffer;
 use arrow_cast::cast;
 use arrow_schema::{DataType, Field, Schema};
 use dataflow_core::batch::rows_of;
-use dataflow_core::{Batch, Charge, Error, Flow, Output, Places, Result, Stage};
+use dataflow_core::{Batch, Charge, Error, Flow, Output, Result, Stage};
 
 use super::Settings;
 use super::spectra::Spectra;
@@ -137,7 +137,7 @@ impl Cutting {
     }
 
     /// Cuts samples where a number is missing; the first stretch is the last of the list.
-    fn stretches(&self, batch: &Batch, samples: &ScalarBuffer<f64>) -> Vec<Stretch> {
+    fn stretches(&self, batch: &Batch, samples: &ScalarBuffer<f64>) -> Result<Vec<Stretch>> {
         let width = self.settings.grid.width;
         let stretch = |start: u64, from: usize, to: usize| Stretch {
             start,
@@ -145,20 +145,14 @@ impl Cutting {
             next: None,
             charge: batch.charge().cloned(),
         };
-        if let Places::From(first) = batch.places() {
-            return vec![stretch(first.row(), 0, batch.len())];
-        }
-        let place = |row: usize| batch.places().get(row).map_or(0, |place| place.row());
-        let mut list = Vec::new();
-        let mut from = 0;
-        for row in 1..=batch.len() {
-            if row == batch.len() || place(row) != place(row - 1) + 1 {
-                list.push(stretch(place(from), from, row));
-                from = row;
-            }
-        }
-        list.reverse();
-        list
+        let known = batch
+            .places()
+            .stretches(batch.len())
+            .ok_or_else(|| Error::internal("samples came without the places that number them"))?;
+        let list = known.into_iter().rev();
+        Ok(list
+            .map(|(first, rows)| stretch(first.row(), rows.start, rows.end))
+            .collect())
     }
 
     /// The next part of a stretch; none at its end.
@@ -212,7 +206,7 @@ impl Stage for Cutting {
     fn on_batch(&mut self, batch: Batch, out: &mut dyn Output) -> Result<Flow> {
         let samples = self.samples(batch.rows())?;
         if self.settings.numbered {
-            self.stretches = self.stretches(&batch, &samples);
+            self.stretches = self.stretches(&batch, &samples)?;
             return self.more(out);
         }
         let all = Stretch {

@@ -7,7 +7,7 @@ use arrow_buffer::{NullBuffer, OffsetBuffer};
 use arrow_schema::{DataType, Field};
 use dataflow_core::batch::rows_of;
 use dataflow_core::{Batch, Result};
-use dataflow_signal::Fourier;
+use dataflow_signal::{Fourier, are_finite};
 
 use super::{Scaling, Settings};
 
@@ -42,7 +42,7 @@ impl Spectra {
 
     /// Adds the row of a segment.
     pub(super) fn add(&mut self, number: u64, samples: &[f64]) {
-        let fine = samples.iter().all(|x| x.is_finite());
+        let fine = are_finite(samples);
         self.rows.push((number, fine));
         if !fine {
             return;

@@ -236,9 +236,11 @@ impl<'a> Given<'a> {
         kind: Kind,
         scaling: Scaling,
     ) -> Result<Accepted, CallProblem> {
-        let rate = self.rate()?;
+        let rate = self.rate();
         let known = self.call.sampled.known();
+        // A slip of the pen is told before what is missing.
         self.options.end()?;
+        let rate = rate?;
         let settings = Settings {
             whole: grid.segment == ENDLESS,
             numbered: known.is_some_and(|sampling| sampling.numbered),

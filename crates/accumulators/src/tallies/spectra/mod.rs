@@ -18,7 +18,7 @@ use arrow_schema::{DataType, Field, Fields};
 use dataflow_core::accumulator::Reading;
 use dataflow_core::{Error, Places, Result};
 use dataflow_signal::segments::{Run, Runs};
-use dataflow_signal::{Fourier, Grid, Shape};
+use dataflow_signal::{Fourier, Grid, Shape, are_finite};
 
 use super::bytes::Tally;
 use crate::exact::{read_varint, write_varint};
@@ -157,13 +157,6 @@ impl Lens {
     }
 }
 
-/// Whether no sample is NaN or infinite: all exponents are below the largest.
-fn are_finite(samples: &[f64]) -> bool {
-    const EXPONENT: u64 = 0x7ff << 52;
-    let strange = |x: &f64| u64::from(x.to_bits() & EXPONENT == EXPONENT);
-    samples.iter().map(strange).fold(0, |any, one| any | one) == 0
-}
-
 struct Spectra {
     lens: Lens,
     groups: Vec<Group>,
@@ -202,30 +195,23 @@ impl Spectra {
     /// Takes rows that places number, all of one group.
     fn numbered(&mut self, samples: &[f64], places: &Places) -> Result<()> {
         let width = self.lens.settings.grid.width;
-        match places {
-            Places::From(first) => self.push(0, Some(first.row()), samples),
-            Places::Unknown => {
-                return Err(Error::internal(
-                    "samples came without the places that number them",
-                ));
-            }
-            Places::Each(_) => {
-                let rows = samples.len() / width;
-                let place = |row: usize| places.get(row).map_or(0, |place| place.row());
-                for (from, to) in stretches(rows, |row| place(row) == place(row - 1) + 1) {
-                    let part = &samples[from * width..to * width];
-                    self.push(0, Some(place(from)), part);
-                }
-            }
+        let stretches = places
+            .stretches(samples.len() / width)
+            .ok_or_else(|| Error::internal("samples came without the places that number them"))?;
+        for (first, rows) in stretches {
+            let part = &samples[rows.start * width..rows.end * width];
+            self.push(0, Some(first.row()), part);
         }
         Ok(())
     }
 
     fn in_order(&mut self, samples: &[f64], groups: &[u32]) {
         let width = self.lens.settings.grid.width;
-        for (from, to) in stretches(groups.len(), |row| groups[row] == groups[row - 1]) {
-            let part = &samples[from * width..to * width];
-            self.push(groups[from] as usize, None, part);
+        let mut from = 0;
+        for rows in groups.chunk_by(|a, b| a == b) {
+            let to = from + rows.len() * width;
+            self.push(rows[0] as usize, None, &samples[from..to]);
+            from = to;
         }
     }
 
@@ -286,19 +272,6 @@ impl Spectra {
         let short = |run: &Run| run.end > 0 && run.end < self.lens.settings.grid.segment;
         !self.lens.settings.whole && group.runs.whole().is_some_and(short)
     }
-}
-
-/// The stretches of rows of which each follows the one before, as ranges.
-fn stretches(rows: usize, follows: impl Fn(usize) -> bool) -> Vec<(usize, usize)> {
-    let mut list = Vec::new();
-    let mut from = 0;
-    for row in 1..=rows {
-        if row == rows || !follows(row) {
-            list.push((from, row));
-            from = row;
-        }
-    }
-    list
 }
 
 impl Tally for Spectra {
